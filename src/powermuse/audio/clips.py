@@ -1,0 +1,88 @@
+"""Cutting, levelling, looping and overlap-adding. Works on numpy and torch alike where it only slices."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from powermuse.types import BadInput
+
+LEVEL_DB = -20.0
+"""RMS level in dBFS to which every clip is brought before it is encoded."""
+SILENCE_DB = -60.0
+"""A clip whose RMS lies below this is silent."""
+_FADE_S = 0.002
+
+
+def rms(wav: np.ndarray) -> float:
+    """Root mean square over all samples."""
+    return float(np.sqrt(np.mean(np.square(wav, dtype=np.float64)))) if wav.size else 0.0
+
+
+def level_db(wav: np.ndarray) -> float:
+    """RMS level in dBFS (a full-scale sine is -3.01), at least -200."""
+    return 20.0 * math.log10(max(rms(wav), 1e-10))
+
+
+def normalise_level(wav: np.ndarray, to_db: float = LEVEL_DB) -> tuple[np.ndarray, float]:
+    """The clip at `to_db` dBFS, and the level it had. Raises BadInput on silence."""
+    had_db = level_db(wav)
+    if had_db < SILENCE_DB:
+        raise BadInput(f"silent: its level is {had_db:.0f} dBFS, at least {SILENCE_DB:.0f} is wanted")
+    return (wav * np.float32(10.0 ** ((to_db - had_db) / 20.0))).astype(np.float32), had_db
+
+
+def starts(samples: int, clip_samples: int) -> range:
+    """Where the whole clips of a recording begin, end to end; what is left at the end is dropped."""
+    return range(0, samples - clip_samples + 1, clip_samples)
+
+
+def loop_to(wav_CN: np.ndarray, samples: int, sample_rate_hz: int) -> np.ndarray:
+    """Exactly `samples` samples: cut, or repeated at its own length with 2 ms fades at each join (the tempo is kept)."""
+    have = wav_CN.shape[1]
+    if have >= samples:
+        return wav_CN[:, :samples]
+    faded = _fade_ends(wav_CN, min(int(_FADE_S * sample_rate_hz), have // 2))
+    looped = np.tile(faded, (1, math.ceil(samples / have)))[:, :samples]
+    looped[:, : have // 2] = wav_CN[:, : have // 2]  # the first pass starts as the clip starts
+    return looped
+
+
+def _fade_ends(wav_CN: np.ndarray, samples: int) -> np.ndarray:
+    ramp = np.sin(np.linspace(0.0, math.pi / 2, samples, dtype=np.float32)) ** 2
+    faded = wav_CN.copy()
+    faded[:, :samples] *= ramp
+    faded[:, wav_CN.shape[1] - samples :] *= ramp[::-1]
+    return faded
+
+
+def window_starts(frames: int, window: int, hop: int) -> list[int]:
+    """Starts of windows that cover `frames` frames; the last is moved back to end with them."""
+    if frames <= window:
+        return [0]
+    return [*range(0, frames - window, hop), frames - window]
+
+
+def crossfade_weights(window: int, first: bool, last: bool, overlap: int) -> Tensor:
+    """Weights [window] in (0, 1]: a raised-cosine ramp over `overlap` frames at each end that has a neighbour."""
+    ramp = torch.sin((torch.arange(overlap) + 0.5) / overlap * (math.pi / 2)) ** 2
+    weights = torch.ones(window)
+    if not first:
+        weights[:overlap] = ramp
+    if not last:
+        weights[window - overlap :] = torch.minimum(weights[window - overlap :], ramp.flip(0))
+    return weights
+
+
+def overlap_add(pieces: list[Tensor], begins: list[int], length: int, overlap: int) -> Tensor:
+    """One [..., length] from overlapping pieces [..., window], cross-faded; weights sum to 1 everywhere, so that
+    pieces cut from one signal give it back."""
+    total = torch.zeros(*pieces[0].shape[:-1], length, dtype=pieces[0].dtype)
+    weight = torch.zeros(length, dtype=pieces[0].dtype)
+    for i, (piece, begin) in enumerate(zip(pieces, begins, strict=True)):
+        window = piece.shape[-1]
+        fade = crossfade_weights(window, i == 0, i == len(pieces) - 1, min(overlap, window)).to(piece.dtype)
+        total[..., begin : begin + window] += piece * fade
+        weight[begin : begin + window] += fade
+    return total / weight

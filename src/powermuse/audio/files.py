@@ -1,0 +1,133 @@
+"""Reading any sound file, writing wav and flac, changing the sample rate. Waveforms are float32 [C, N] in [-1, 1]."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from powermuse.types import BadInput
+
+# What soundfile (libsndfile 1.2) reads by itself; everything else in SUFFIXES goes through PyAV.
+_SNDFILE_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"})
+SUFFIXES = _SNDFILE_SUFFIXES | {".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka", ".oga", ".ac3", ".mp2"}
+_WRITABLE = {".wav": "PCM_24", ".flac": "PCM_24"}
+
+
+class Unreadable(BadInput):
+    """A sound file that cannot be used, with the reason."""
+
+
+def read(path: str | os.PathLike[str], sample_rate_hz: int | None = None, *, mono: bool = True) -> np.ndarray:
+    """Waveform [C, N], float32, C = 1 if `mono`; resampled to `sample_rate_hz` unless None.
+
+    Raises Unreadable for what is missing, empty, not sound, or holds values that are not finite.
+    """
+    path = Path(path)
+    wav_CN, rate_hz = _read_native(path)
+    if wav_CN.shape[1] == 0:
+        raise Unreadable(f"{path}: holds no sound (0 samples)")
+    if not np.isfinite(wav_CN).all():
+        raise Unreadable(f"{path}: holds samples that are not finite numbers")
+    if mono:
+        wav_CN = wav_CN.mean(axis=0, keepdims=True)
+    return wav_CN if sample_rate_hz is None else resample(wav_CN, rate_hz, sample_rate_hz)
+
+
+def resample(wav_CN: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
+    """The same sound at another rate, N' = round(N * to_hz / from_hz) (soxr, high quality)."""
+    if from_hz == to_hz:
+        return wav_CN
+    return np.ascontiguousarray(soxr.resample(wav_CN.T, from_hz, to_hz, quality="HQ").T, dtype=np.float32)
+
+
+def write(path: str | os.PathLike[str], wav_CN: np.ndarray, sample_rate_hz: int) -> None:
+    """Writes [C, N] as 24-bit wav or flac, by the suffix: aside first, then renamed, so that no half file stays."""
+    path = Path(path)
+    check_writable(path)
+    if np.abs(wav_CN).max(initial=0.0) > 1.0:
+        raise ValueError(f"{path}: samples beyond full scale would clip; lower the level before writing")
+    with aside(path) as temporary:
+        soundfile.write(temporary, wav_CN.T, sample_rate_hz, subtype=_WRITABLE[path.suffix.lower()])
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raises BadInput, before any work is done, where `path` could not be written in the end."""
+    path = Path(path)
+    if path.suffix.lower() not in _WRITABLE:
+        raise BadInput(f"{path}: can be written as {' or '.join(_WRITABLE)}, not as {path.suffix or 'a name without ending'}")
+    if path.is_dir():
+        raise BadInput(f"{path}: is a directory; name a file in it")
+    if not path.absolute().parent.is_dir():
+        raise BadInput(f"{path}: there is no directory {path.absolute().parent}")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise BadInput(f"{path}: the directory {path.absolute().parent} is not writable")
+
+
+@contextmanager
+def aside(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside `path`, synced and renamed to it on success and removed on failure."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read_native(path: Path) -> tuple[np.ndarray, int]:
+    if not path.exists():
+        raise Unreadable(f"{path}: no such file")
+    if path.is_dir():
+        raise Unreadable(f"{path}: is a directory; name a sound file")
+    if path.stat().st_size == 0:
+        raise Unreadable(f"{path}: the file is empty")
+    first, second = _read_sndfile, _read_av
+    if path.suffix.lower() not in _SNDFILE_SUFFIXES:
+        first, second = second, first
+    try:
+        return first(path)
+    except _decoder_errors():
+        return _last_resort(second, path)
+
+
+def _last_resort(reader: Callable[[Path], tuple[np.ndarray, int]], path: Path) -> tuple[np.ndarray, int]:
+    try:
+        return reader(path)
+    except PermissionError:
+        raise Unreadable(f"{path}: may not be read (permission denied)") from None
+    except _decoder_errors() as error:
+        reason = str(error).split(":")[-1].strip().rstrip(".")
+        raise Unreadable(f"{path}: is not a sound file that can be read, or is damaged ({reason})") from None
+
+
+def _decoder_errors() -> tuple[type[Exception], ...]:
+    return (soundfile.LibsndfileError, OSError, ValueError, RuntimeError, IndexError, EOFError)
+
+
+def _read_sndfile(path: Path) -> tuple[np.ndarray, int]:
+    wav_NC, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    return np.ascontiguousarray(wav_NC.T), rate_hz
+
+
+def _read_av(path: Path) -> tuple[np.ndarray, int]:
+    import av  # bundles FFmpeg: imported only for what soundfile cannot read
+
+    with av.open(str(path)) as container:
+        if not container.streams.audio:
+            raise ValueError("no audio track")
+        stream = container.streams.audio[0]
+        rate_hz = stream.rate
+        layout = stream.layout.name
+        convert = av.AudioResampler(format="fltp", layout=layout, rate=rate_hz)
+        parts = [out.to_ndarray() for frame in container.decode(stream) for out in convert.resample(frame)]
+        parts += [out.to_ndarray() for out in convert.resample(None)]
+    if not parts:
+        raise ValueError("no audio frames")
+    return np.concatenate(parts, axis=1).astype(np.float32, copy=False), rate_hz

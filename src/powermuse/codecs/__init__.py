@@ -1,0 +1,34 @@
+"""Waveform <-> latents. A codec is one file here with a `Config` and a class; the contract tests run over all."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+LATENT_RMS = 5.7
+"""RMS of the latents of music at -20 dBFS: EnCodec's own figure, which the weightless codecs are scaled to."""
+
+
+class Codec(nn.Module, ABC):
+    """Frozen. `encode` and `decode` are differentiable, and give a clip in a batch what they give it alone."""
+
+    sample_rate_hz: int
+    hop_samples: int
+    latent_dim: int
+
+    @property
+    def frame_rate_hz(self) -> float:
+        """Latent frames per second."""
+        return self.sample_rate_hz / self.hop_samples
+
+    @abstractmethod
+    def encode(self, wav_BCN: Tensor) -> Tensor:
+        """Latents z_BDT of mono clips (C = 1), T = ceil(N / hop_samples)."""
+
+    @abstractmethod
+    def decode(self, z_BDT: Tensor) -> Tensor:
+        """Waveforms wav_BCN, C = 1, N = T * hop_samples."""
+
+    def require_mono(self, wav_BCN: Tensor) -> None:
+        """Raises ValueError unless the shape is [B, 1, N] with N >= 1."""
+        if wav_BCN.ndim != 3 or wav_BCN.shape[1] != 1 or wav_BCN.shape[2] < 1:
+            raise ValueError(f"{type(self).__name__} takes mono clips [B, 1, N], not {list(wav_BCN.shape)}")

@@ -1,0 +1,88 @@
+"""EnCodec at 24 kHz (Défossez et al., arXiv 2210.13438), through `transformers`: continuous latents, before quantisation."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from powermuse.codecs import Codec
+from powermuse.types import BadInput, MissingExtra
+
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the EnCodec codec."""
+
+    source: str = "facebook/encodec_24khz"
+    """A repository of the Hugging Face hub, a local directory, or `random`: the architecture with seeded random weights."""
+    num_filters: int = 32
+    """Width of the first layer; only read where `source` is `random`."""
+    seed: int = 0
+    """Of the random weights."""
+
+
+class EncodecCodec(Codec):
+    """The frozen encoder and decoder; 14,851,810 weights at full width."""
+
+    sample_rate_hz = 24_000
+    hop_samples = 320
+    latent_dim = 128
+
+    def __init__(self, config: Config = Config()) -> None:  # noqa: B008 - frozen
+        super().__init__()
+        model = _random_model(config) if config.source == RANDOM else _pretrained_model(config.source)
+        if model.config.sampling_rate != self.sample_rate_hz or model.config.audio_channels != 1:
+            raise BadInput(f"codec encodec: {config.source} is not the mono 24 kHz model")
+        self.encoder, self.decoder = model.encoder, model.decoder
+        self.requires_grad_(False)
+        self.train(False)
+
+    def train(self, mode: bool = True) -> "EncodecCodec":
+        """Frozen: stays in evaluation, but that a CUDA LSTM must be in training to have a backward pass."""
+        super().train(False)
+        for module in self.decoder.modules():
+            if isinstance(module, torch.nn.LSTM):
+                module.train(True)
+        return self
+
+    def encode(self, wav_BCN: Tensor) -> Tensor:
+        """[B, 1, N] -> z [B, 128, T]."""
+        self.require_mono(wav_BCN)
+        z_BDT: Tensor = self.encoder(wav_BCN)
+        return z_BDT
+
+    def decode(self, z_BDT: Tensor) -> Tensor:
+        """z [B, 128, T] -> [B, 1, T * 320]."""
+        wav_BCN: Tensor = self.decoder(z_BDT)
+        return wav_BCN
+
+
+def _random_model(config: Config) -> Any:
+    transformers = _transformers()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return transformers.EncodecModel(transformers.EncodecConfig(num_filters=config.num_filters))
+
+
+def _pretrained_model(source: str) -> Any:
+    transformers = _transformers()
+    try:
+        return transformers.EncodecModel.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        local = "" if Path(source).is_dir() else ", and no such directory is here"
+        raise BadInput(
+            f"codec encodec: no model could be loaded from {source}{local}; "
+            "name a directory that holds the 24 kHz EnCodec, or connect to the hub once"
+        ) from error
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError:
+        raise MissingExtra("the encodec codec", "hub") from None
+    return transformers

@@ -1,0 +1,189 @@
+"""The complete, typed description of a run: nested frozen dataclasses, YAML in and out, dotted overrides."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from powermuse.types import BadInput
+
+_OPEN_KEYS = ("weights", "options")  # dictionaries whose keys may hold dots or are checked elsewhere
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A codec or an agent by its name, with its options (checked against its `Config` when the run is built)."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CascadeRecipe:
+    """The composing transformer (SPEC section 2)."""
+
+    stages: int = 2
+    """Stage 0 sees the streams; each further stage sees the draft before it as well. 1 is the single stage."""
+    layers: int = 6
+    """Transformer layers of each stage."""
+    heads: int = 8
+    ffn_multiple: float = 4.0
+    """Width of the feed-forward block over the width of the stage."""
+    dropout: float = 0.1
+    """On positions, attention output and feed-forward; 0 keeps everything deterministic."""
+    attention_dropout: float = 0.0
+    """Above 0 it keeps attention off its fast path on a CPU."""
+    input_noise: float = 0.1
+    """Noise on the groove, and from stage 1 on the harmony, in standard deviations; training only."""
+    rms_scaling: bool = True
+    """Bring each stage's RMS towards that of its streams."""
+    scale_low: float = 0.7
+    scale_high: float = 1.5
+    """Bounds of the RMS scale factor."""
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """What the training pairs are made of."""
+
+    pairing: Literal["continuation", "shuffled", "unity"] = "shuffled"
+    """The next window of the song, a clip of another song, or the groove itself (truth = groove)."""
+    crop_frames: int = 1200
+    """Frames of each training pair, cut at random; also the window of generation."""
+    decode_frames: int = 90
+    """Frames of the random stretch that waveform losses decode."""
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """How long and how fast."""
+
+    pairs: int = 100_000
+    """Training pairs to consume in all: the run ends there."""
+    batch: int = 8
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    clip_norm: float = 10.0
+    """Bound of the gradient norm."""
+    seed: int = 42
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    threads: int = 0
+    """CPU threads; 0 leaves the choice to torch."""
+    log_every: int = 160
+    """Pairs between two lines of the log."""
+    validate_every: int = 4000
+    """Pairs between two validations."""
+    validation_pairs: int = 64
+    """Pairs of each validation, always the same ones."""
+    save_every: int = 4000
+    """Pairs between two checkpoints."""
+    keep_checkpoints: int = 2
+
+
+@dataclass(frozen=True)
+class TrackingRecipe:
+    """Where scalars go besides `log.jsonl`."""
+
+    mlflow: Literal["auto", "off"] = "auto"
+    """`auto` uses MLflow where it is installed."""
+    uri: str = ""
+    """MLflow store; empty means MLFLOW_TRACKING_URI, or else a database beside the run."""
+    experiment: str = "powermuse"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a run computes."""
+
+    name: str
+    codec: Choice = Choice("mel")
+    agent: Choice = Choice("masking")
+    cascade: CascadeRecipe = CascadeRecipe()
+    data: DataRecipe = DataRecipe()
+    training: TrainingRecipe = TrainingRecipe()
+    tracking: TrackingRecipe = TrackingRecipe()
+    weights: dict[str, float] = field(default_factory=dict)
+    """Weight of each loss term by the name that the log shows; a term that is not named has weight 0."""
+
+
+def shipped() -> list[str]:
+    """Names of the recipes in the package."""
+    folder = resources.files("powermuse") / "recipes"
+    return sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".yaml"))
+
+
+def load(name_or_file: str, overrides: list[str] | None = None) -> Recipe:
+    """A shipped recipe by name or a YAML file, with `key=value` overrides such as `training.batch=4`.
+
+    Raises BadInput for an unknown recipe, key or type.
+    """
+    path = Path(name_or_file)
+    if name_or_file in shipped():
+        text = (resources.files("powermuse") / "recipes" / f"{name_or_file}.yaml").read_text()
+    elif path.suffix in (".yaml", ".yml") and path.is_file():
+        text = path.read_text()
+    else:
+        raise BadInput(f"no recipe is called {name_or_file!r}; shipped: {', '.join(shipped())}; or name a .yaml file")
+    return parse(text, f"recipe {name_or_file}", overrides)
+
+
+def parse(text: str, where: str, overrides: list[str] | None = None) -> Recipe:
+    """A recipe from YAML text; `where` names it in errors."""
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput(f"{where}: not valid YAML ({_first_line(error)})") from None
+    if not isinstance(content, dict):
+        raise BadInput(f"{where}: a mapping is wanted, such as 'name: mine'")
+    for override in overrides or []:
+        _apply(content, override)
+    return typed(Recipe, content, where)
+
+
+def dump(recipe: Recipe) -> str:
+    """The whole recipe as YAML; `parse` gives it back."""
+    return yaml.safe_dump(dataclasses.asdict(recipe), sort_keys=False)
+
+
+def typed(cls: type[T], content: dict[str, Any], where: str) -> T:
+    """An instance of a dataclass from plain values, every key and type checked (jsonargparse). Raises BadInput."""
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    for group in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if dataclasses.is_dataclass(group.type) and not isinstance(content.get(group.name, {}), dict):
+            raise BadInput(f"{where}: {group.name} is a group of settings, not {content[group.name]!r}")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(cls, None)
+    try:
+        return cls(**dict(parser.instantiate_classes(parser.parse_object(content))))
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise BadInput(f"{where}: {_first_line(error)}") from None
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise BadInput(f"override {override!r}: key=value is wanted, such as training.batch=4")
+    place = content
+    parts = key.split(".")
+    while len(parts) > 1:
+        step = parts.pop(0)
+        place = place.setdefault(step, {})
+        if not isinstance(place, dict):
+            raise BadInput(f"override {override!r}: {step} is not a group of settings")
+        if step in _OPEN_KEYS:
+            break
+    try:
+        place[".".join(parts)] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise BadInput(f"override {override!r}: not a YAML value ({_first_line(error)})") from None
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:3]) if lines else type(error).__name__

@@ -1,0 +1,105 @@
+"""The words that cross every border: clips, pairs, proposals, outcomes, and the two ways to fail.
+
+Legend of the shape letters, used as suffixes of tensor names:
+
+    B batch   C audio channels   N samples   D latent channels   T latent frames
+    M mel bands   F frequency bins   K onset bands   P pitch classes (12)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class BadInput(ValueError):
+    """What the user gave cannot be used; the message is one line that says what was found and what would be right."""
+
+
+class MissingExtra(ImportError):
+    """An optional dependency is needed; the message names the command that installs it."""
+
+    def __init__(self, need: str, extra: str) -> None:
+        super().__init__(f"{need} needs an optional dependency: pip install 'powermuse[{extra}]'")
+
+
+class Clip(NamedTuple):
+    """A batch of clips of equal length: latents and the codec-independent features on the same frame clock."""
+
+    z_BDT: Tensor
+    """Latents, scaled so that music has an RMS of about 5.7; 0 is silence in the mel codec."""
+    onsets_BKT: Tensor
+    """Onset strength per band, >= 0 (see `audio.features`)."""
+    chroma_BPT: Tensor
+    """Energy per pitch class, C first, in [0, 1], the strongest of a frame 1 (all 0 in silence)."""
+    level_BT: Tensor
+    """Level of each frame in dBFS (RMS), at least -100."""
+    beats_BT: Tensor | None = None
+    """1 on the frame of a beat, 2 on a downbeat, else 0; None where beats are not known."""
+
+    def crop(self, start: int, frames: int) -> "Clip":
+        """The same `frames` frames from `start` of every field."""
+        window = slice(start, start + frames)
+        return Clip(*(None if x is None else x[..., window] for x in self))  # type: ignore[arg-type]
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Clip":
+        """`change` applied to every tensor: a move to a device, a cast."""
+        return Clip(*(None if x is None else change(x) for x in self))  # type: ignore[arg-type]
+
+
+class Pair(NamedTuple):
+    """What one training example consists of; `truth` never reaches a model's forward."""
+
+    groove: Clip
+    harmony: Clip
+    truth: Clip | None = None
+
+
+class Proposal(NamedTuple):
+    """What an agent lets through to the cascade."""
+
+    streams: tuple[Tensor, ...]
+    """Each [B, D_i, T]: masked latents, composed latents or codes."""
+    residual_BDT: Tensor | None
+    """What the cascade refines; None where nothing of the sources may pass."""
+    penalties: dict[str, Tensor]
+    """Unweighted scalars with gradient, by the name of their weight."""
+    stats: dict[str, Tensor]
+    """Scalars without gradient, for the log."""
+    masks: tuple[Tensor, Tensor] | None = None
+    """The masks [B, D, T] in [0, 1] that were really used, groove then harmony, where there are any."""
+
+
+class Composition(NamedTuple):
+    """What a cascade answers."""
+
+    blend_BDT: Tensor
+    drafts: tuple[Tensor, ...]
+    """The output of each stage, the last of which is the blend."""
+    scales: tuple[Tensor, ...]
+    """RMS scale factor [B] of each stage (1 where a stage does not scale)."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that a loss may look at."""
+
+    pair: Pair
+    proposal: Proposal
+    composition: Composition
+    decoded: "DecodedCrops | None" = None
+
+    @property
+    def blend_BDT(self) -> Tensor:
+        """The latents that came out, [B, D, T]."""
+        return self.composition.blend_BDT
+
+
+class DecodedCrops(NamedTuple):
+    """The same short stretch of blend, groove, harmony and truth as waveforms [B, C, N]."""
+
+    blend_BCN: Tensor
+    groove_BCN: Tensor
+    harmony_BCN: Tensor
+    truth_BCN: Tensor | None
