@@ -1,14 +1,15 @@
 """Reading any sound file, writing wav and flac, changing the sample rate. Waveforms are float32 [C, N] in [-1, 1]."""
 
+import io
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
+from powermuse.disk import write_bytes
 from powermuse.types import BadInput
 
 # What soundfile (libsndfile 1.2) reads by itself; everything else in SUFFIXES goes through PyAV.
@@ -50,8 +51,10 @@ def write(path: str | os.PathLike[str], wav_CN: np.ndarray, sample_rate_hz: int)
     check_writable(path)
     if np.abs(wav_CN).max(initial=0.0) > 1.0:
         raise ValueError(f"{path}: samples beyond full scale would clip; lower the level before writing")
-    with aside(path) as temporary:
-        soundfile.write(temporary, wav_CN.T, sample_rate_hz, subtype=_WRITABLE[path.suffix.lower()])
+    suffix = path.suffix.lower()
+    content = io.BytesIO()  # in memory, so that a full disk is an OSError with its reason, not libsndfile's silence
+    soundfile.write(content, wav_CN.T, sample_rate_hz, subtype=_WRITABLE[suffix], format=suffix[1:].upper())
+    write_bytes(path, content.getvalue())
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
@@ -65,20 +68,6 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise BadInput(f"{path}: there is no directory {path.absolute().parent}")
     if not os.access(path.absolute().parent, os.W_OK):
         raise BadInput(f"{path}: the directory {path.absolute().parent} is not writable")
-
-
-@contextmanager
-def aside(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside `path`, synced and renamed to it on success and removed on failure."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _read_native(path: Path) -> tuple[np.ndarray, int]:

@@ -1,0 +1,1 @@
+"""The composing networks. Tensors only: no files, no codec, no trainer."""

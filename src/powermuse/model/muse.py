@@ -1,0 +1,19 @@
+"""An agent and a cascade as one model."""
+
+from torch import nn
+
+from powermuse.types import Clip, Composition, Proposal
+
+
+class Muse(nn.Module):
+    """Two clips in, a blend out. The agent decides what the cascade sees; truth never comes here."""
+
+    def __init__(self, agent: nn.Module, cascade: nn.Module) -> None:
+        super().__init__()
+        self.agent, self.cascade = agent, cascade
+
+    def forward(self, groove: Clip, harmony: Clip) -> tuple[Proposal, Composition]:
+        """The proposal of the agent and the composition of the cascade."""
+        proposal: Proposal = self.agent(groove, harmony)
+        composition: Composition = self.cascade(proposal)
+        return proposal, composition

@@ -1,0 +1,99 @@
+"""Models on disk: a folder with `recipe.yaml` and `model.safetensors`. Nothing is unpickled."""
+
+import os
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+
+from powermuse import disk, recipe, registry
+from powermuse.codecs import Codec
+from powermuse.model.cascade import Cascade
+from powermuse.model.muse import Muse
+from powermuse.recipe import Recipe
+from powermuse.types import BadInput
+
+STARTER = "starter"
+_WEIGHTS, _RECIPE = "model.safetensors", "recipe.yaml"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to compose, and where it came from."""
+
+    model: Muse
+    recipe: Recipe
+    source: str
+    sha256: str
+
+
+def build_codec(run: Recipe) -> Codec:
+    """The frozen codec of a recipe."""
+    codec: Codec = registry.build("codecs", run.codec.name, run.codec.options)
+    return codec.eval()
+
+
+def build_model(run: Recipe, latent_dim: int) -> Muse:
+    """An untrained model; its weights come from torch's global random state."""
+    agent = registry.build("agents", run.agent.name, run.agent.options, latent_dim=latent_dim)
+    return Muse(agent, Cascade(agent.stream_dims, latent_dim, run.cascade))
+
+
+def save_model(folder: str | os.PathLike[str], model: torch.nn.Module, run: Recipe, *, half: bool = False) -> None:
+    """Writes weights and recipe into a folder, each aside and renamed; `half` stores float16."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous().cpu()
+        for name, tensor in model.state_dict().items()
+    }
+    disk.write_bytes(folder / _WEIGHTS, safetensors.torch.save(tensors, metadata={"codec": run.codec.name}))
+    disk.write_text(folder / _RECIPE, recipe.dump(run))
+
+
+def load_model(name_or_folder: str) -> LoadedModel:
+    """A shipped model by name, or a run's or a model's folder. Raises BadInput for what is missing or does not fit."""
+    folder = find_model(name_or_folder)
+    run = recipe.load(str(folder / _RECIPE))
+    codec = registry.find("codecs", run.codec.name)[1]
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(run, codec.latent_dim)
+    load_tensors(model, folder / _WEIGHTS)
+    return LoadedModel(model.eval(), run, name_or_folder, disk.sha256(folder / _WEIGHTS))
+
+
+def find_model(name_or_folder: str) -> Path:
+    """The folder of a model. Raises BadInput where there is none."""
+    shipped = Path(str(resources.files("powermuse") / "models"))
+    folder = shipped / name_or_folder if name_or_folder in shipped_models() else Path(name_or_folder)
+    if not folder.is_dir():
+        raise BadInput(f"no model is called {name_or_folder!r}; shipped: {', '.join(shipped_models())}; or name a folder")
+    missing = [name for name in (_RECIPE, _WEIGHTS) if not (folder / name).is_file()]
+    if missing:
+        raise BadInput(f"{folder}: is not a model or a run that has ended: {' and '.join(missing)} missing")
+    return folder
+
+
+def shipped_models() -> list[str]:
+    """Names of the models in the package."""
+    folder = resources.files("powermuse") / "models"
+    return sorted(f.name for f in folder.iterdir() if f.is_dir() and not f.name.startswith("_"))
+
+
+def load_tensors(model: torch.nn.Module, path: Path) -> None:
+    """Loads weights, every key and shape checked. Raises BadInput that names the first that does not fit, and why."""
+    try:
+        tensors = safetensors.torch.load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise BadInput(f"{path}: not a readable weight file ({error})") from None
+    wanted = model.state_dict()
+    for name in sorted(wanted.keys() ^ tensors.keys()):
+        trouble = "is missing" if name in wanted else "is not part of this model"
+        raise BadInput(f"{path}: {name} {trouble}; the weights belong to another recipe")
+    for name, tensor in tensors.items():
+        if tensor.shape != wanted[name].shape:
+            raise BadInput(f"{path}: {name} has shape {list(tensor.shape)}, the recipe wants {list(wanted[name].shape)}")
+    model.load_state_dict(tensors)
