@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from powermuse.audio.spectra import frame_count, mel_filters, stft
+from powermuse.audio.spectra import frame_count, mel_filters, power_spectrum
 
 VERSION = 1
 """Raise when a feature changes: data sets made with another version are refused."""
@@ -27,7 +27,9 @@ _ONSET_FFT = 1024
 _ONSET_MELS = 80
 _ONSET_LAG_FRAMES = 2
 _CHROMA_FFT = 6400  # 3.75 Hz a bin: neighbouring semitones part above 65 Hz
+_CHROMA_HOPS = 4  # a frame of chroma each 53 ms is plenty for a window of 267 ms; repeated to the common clock
 _CHROMA_LOW_HZ, _CHROMA_HIGH_HZ = 55.0, 2100.0
+_CHROMA_BINS = 565  # up to just beyond the highest pitch looked at
 _A4_HZ = 440.0
 
 
@@ -46,7 +48,7 @@ def extract(wav_BN: Tensor) -> Features:
 
 def onset_strength(wav_BN: Tensor) -> Tensor:
     """Rise in dB per band against two frames (27 ms) before, averaged over the band's mels: [B, 8, T], >= 0."""
-    power_BFT = stft(wav_BN, _ONSET_FFT, HOP_SAMPLES).abs().square()
+    power_BFT = power_spectrum(wav_BN, _ONSET_FFT, HOP_SAMPLES)
     mel_BMT = mel_filters(SAMPLE_RATE_HZ, _ONSET_FFT, _ONSET_MELS, 27.5, 11_000.0).to(wav_BN) @ power_BFT
     # Compression against the clip's own level, so that the onsets of a quiet recording are as strong as a loud one's.
     loudest = mel_BMT.amax(dim=(1, 2), keepdim=True).clamp_min(1e-10)
@@ -73,16 +75,17 @@ def frame_level_db(wav_BN: Tensor) -> Tensor:
 
 def chroma(wav_BN: Tensor) -> Tensor:
     """Tuned chroma [B, 12, T], C first; each frame's strongest class is 1, a silent frame is 0."""
-    power_BFT = stft(wav_BN, _CHROMA_FFT, HOP_SAMPLES).abs().square()
+    power_BFT = power_spectrum(wav_BN, _CHROMA_FFT, _CHROMA_HOPS * HOP_SAMPLES)[:, :_CHROMA_BINS]
     tuning_B = tuning_semitones(power_BFT)
     folded = [_chroma_filters(round(float(t) * 20) / 20).to(wav_BN) @ p for t, p in zip(tuning_B, power_BFT, strict=True)]
     amplitude_BPT = torch.stack(folded).sqrt()
-    silent = amplitude_BPT.amax(dim=1, keepdim=True) < 1e-5
-    return torch.where(silent, 0.0, amplitude_BPT / amplitude_BPT.amax(dim=1, keepdim=True).clamp_min(1e-5))
+    strongest = amplitude_BPT.amax(dim=1, keepdim=True)
+    coarse_BPT = torch.where(strongest < 1e-5, 0.0, amplitude_BPT / strongest.clamp_min(1e-5))
+    return coarse_BPT.repeat_interleave(_CHROMA_HOPS, dim=-1)[..., : frame_count(wav_BN.shape[-1], HOP_SAMPLES)]
 
 
 def tuning_semitones(power_BFT: Tensor) -> Tensor:
-    """Deviation of a clip from A4 = 440 Hz, [B], in [-0.5, 0.5) semitones: the circular mean over its spectrum."""
+    """From the power spectrum that chroma looks at: deviation of a clip from A4 = 440 Hz, [B], in [-0.5, 0.5) semitones: the circular mean over its spectrum."""
     mean_BF = power_BFT.mean(dim=-1)
     peak = (mean_BF > mean_BF.roll(1, -1)) & (mean_BF > mean_BF.roll(-1, -1))
     pitch_F = _bin_pitch()
@@ -99,7 +102,7 @@ def tuning_semitones(power_BFT: Tensor) -> Tensor:
 
 def _bin_pitch() -> Tensor:
     """MIDI pitch of each bin, NaN outside the range that chroma looks at."""
-    hz = torch.arange(_CHROMA_FFT // 2 + 1) * (SAMPLE_RATE_HZ / _CHROMA_FFT)
+    hz = torch.arange(_CHROMA_BINS) * (SAMPLE_RATE_HZ / _CHROMA_FFT)
     pitch = 69.0 + 12.0 * torch.log2(hz.clamp_min(1.0) / _A4_HZ)
     return torch.where((hz >= _CHROMA_LOW_HZ) & (hz <= _CHROMA_HIGH_HZ), pitch, torch.nan)
 

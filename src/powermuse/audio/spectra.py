@@ -31,6 +31,11 @@ def stft(wav_BN: Tensor, n_fft: int, hop: int) -> Tensor:
     return torch.fft.rfft(framed_BTn * window(n_fft).to(wav_BN)).transpose(1, 2)
 
 
+def power_spectrum(wav_BN: Tensor, n_fft: int, hop: int) -> Tensor:
+    """|STFT|^2, [B, F, T]; a full-scale sine reads 1 at its bin. Its gradient is finite on silence."""
+    return torch.view_as_real(stft(wav_BN, n_fft, hop)).square().sum(dim=-1)
+
+
 def istft(spectrum_BFT: Tensor, n_fft: int, hop: int) -> Tensor:
     """Least-squares inverse of `stft`, [B, T * hop] (Griffin & Lim 1984, eq. 6). `hop` must divide `n_fft`."""
     if n_fft % hop:

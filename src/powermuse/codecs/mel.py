@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from powermuse.audio.spectra import istft, mel_filters, stft
+from powermuse.audio.spectra import istft, mel_filters, power_spectrum, stft
 from powermuse.codecs import Codec
 
 _N_FFT = 1280
@@ -50,8 +50,7 @@ class MelCodec(Codec):
     def encode(self, wav_BCN: Tensor) -> Tensor:
         """[B, 1, N] -> z [B, 128, T] >= 0."""
         self.require_mono(wav_BCN)
-        spectrum = torch.view_as_real(stft(wav_BCN[:, 0], _N_FFT, self.hop_samples))
-        mel_BMT = self.filters_MF @ spectrum.square().sum(-1)
+        mel_BMT = self.filters_MF @ power_spectrum(wav_BCN[:, 0], _N_FFT, self.hop_samples)
         return (10.0 / _DB_PER_UNIT) * torch.log10(1.0 + mel_BMT / self.floor)
 
     def decode(self, z_BDT: Tensor) -> Tensor:
@@ -99,4 +98,4 @@ def _power_of_sine(filters_MF: Tensor, sample_rate_hz: int) -> Tensor:
     """What the bands read at most for a full-scale sine of 1 kHz."""
     time_s = torch.arange(_N_FFT, dtype=torch.float64) / sample_rate_hz
     sine = torch.sin(2 * torch.pi * 1000.0 * time_s).float()
-    return (filters_MF @ stft(sine[None], _N_FFT, _N_FFT)[0].abs().square()).max()
+    return (filters_MF @ power_spectrum(sine[None], _N_FFT, _N_FFT)[0]).max()

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from powermuse.audio.spectra import mel_filters, stft
+from powermuse.audio.spectra import mel_filters, power_spectrum
 
 _EPS = 1e-8
 _STFT_WINDOWS = (512, 1024, 2048)
@@ -36,8 +36,7 @@ def _stft_distance(blend_BN: Tensor, wanted_BN: Tensor, n_fft: int) -> Tensor:
 
 
 def _magnitude(wav_BN: Tensor, n_fft: int) -> Tensor:
-    spectrum = torch.view_as_real(stft(wav_BN, n_fft, n_fft // 4))
-    return (spectrum.square().sum(-1) + _EPS).sqrt()
+    return (power_spectrum(wav_BN, n_fft, n_fft // 4) + _EPS).sqrt()
 
 
 def log_mel_l1(blend_BCN: Tensor, wanted_BCN: Tensor, sample_rate_hz: int) -> Tensor:
@@ -47,7 +46,7 @@ def log_mel_l1(blend_BCN: Tensor, wanted_BCN: Tensor, sample_rate_hz: int) -> Te
 
 
 def _log_mel(wav_BN: Tensor, sample_rate_hz: int) -> Tensor:
-    power = torch.view_as_real(stft(wav_BN, _MEL_FFT, _MEL_FFT // 4)).square().sum(-1)
+    power = power_spectrum(wav_BN, _MEL_FFT, _MEL_FFT // 4)
     filters = mel_filters(sample_rate_hz, _MEL_FFT, _MEL_BANDS, 0.0, _MEL_HIGH_HZ).to(wav_BN)
     # Filters of equal area are tiny: normalised to peak 1 so that the floor is one of level.
     return ((filters / filters.amax()) @ power + _LOG_FLOOR).log()

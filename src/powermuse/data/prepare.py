@@ -1,0 +1,312 @@
+"""From folders of music to a data set: walk, cut, drop silence, encode once, write shards that a restart goes on from."""
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+
+from powermuse import disk, registry
+from powermuse.audio import clips as cutting
+from powermuse.audio import features, files
+from powermuse.codecs import Codec
+from powermuse.data import shards
+from powermuse.data.shards import ClipInfo, FileInfo, Header
+from powermuse.types import BadInput
+
+CLIP_S = 16.0
+CLIPS_A_SHARD = 256
+_ENCODE_BATCH = 8
+_SHORTEST_S = 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to prepare, and how."""
+
+    folders: tuple[str, ...]
+    out: str
+    codec: str = "mel"
+    codec_options: dict[str, Any] = field(default_factory=dict)
+    workers: int = 0
+    """Processes; 0 takes one for each core."""
+    validation_share: float = 0.1
+    """Share of the songs, chosen by their names, that training never sees."""
+    songs_are: Literal["files", "folders"] = "files"
+    """`folders`: the files of a folder are takes or stems of one song and stay on one side of the split."""
+    loop_short: bool = False
+    """Repeat files of 1 to 16 s to a whole clip (for loops) instead of leaving them out."""
+
+
+class Summary(NamedTuple):
+    """What came of it."""
+
+    clips: dict[str, int]
+    """Clips of each split."""
+    songs: dict[str, int]
+    hours: float
+    left_out: list[FileInfo]
+    """Files not used, or not all of them, with the reason; `unreadable` marks the damaged."""
+
+
+class Prepared(NamedTuple):
+    """One file's clips, packed, and its entry in the book."""
+
+    clips: list[np.ndarray]
+    infos: list[ClipInfo]
+    file: FileInfo
+
+
+OnProgress = Callable[[int, int, str, int], None]
+"""Called after each file with: files done, files in all, the file, its clips."""
+
+
+def prepare(plan: Plan, on_progress: OnProgress = lambda *_: None) -> Summary:
+    """Prepares what is not prepared yet. Raises BadInput where nothing can come of it."""
+    header = _header(plan)
+    out = Path(plan.out)
+    todo, first_shard = _what_remains(plan, header, out)
+    buffer = _Buffer(out, first_shard)
+    total = len(todo)
+    for done, prepared in enumerate(_prepared_files(plan, todo), start=1):
+        buffer.add(prepared)
+        on_progress(done, total, prepared.file.path, prepared.file.clips)
+    buffer.flush()
+    return _write_index(plan, header, out)
+
+
+def _header(plan: Plan) -> Header:
+    codec = registry.find("codecs", plan.codec)[1]
+    options = {**registry.defaults("codecs", plan.codec), **plan.codec_options}
+    registry.configure("codecs", plan.codec, options)
+    frames = round(CLIP_S * codec.sample_rate_hz / codec.hop_samples)
+    return Header(plan.codec, options, codec.sample_rate_hz, codec.hop_samples, codec.latent_dim, frames)
+
+
+def _what_remains(plan: Plan, header: Header, out: Path) -> tuple[list[tuple[Path, str]], int]:
+    """Files still to do, sorted, with the names they go by, and the number of the next shard."""
+    found = _walk(plan.folders)
+    if not found:
+        raise BadInput(f"{', '.join(plan.folders)}: no sound files found (looked for {' '.join(sorted(files.SUFFIXES))})")
+    if (out / "dataset.json").exists() or (out / "plan.json").exists():
+        _check_same(header, out)
+    elif out.exists() and any(out.iterdir()):
+        raise BadInput(f"{out}: is not empty and not a data set; name another directory")
+    (out / "shards").mkdir(parents=True, exist_ok=True)
+    disk.write_text(out / "plan.json", json.dumps({"header": asdict(header)}, indent=1))
+    finished = {f.path: f for path in _shard_files(out) for f in shards.read_shard_header(path)[1]}
+    for path, name in found:
+        _check_unchanged(path, finished.get(name))
+    return [(path, name) for path, name in found if name not in finished], len(_shard_files(out))
+
+
+def _walk(folders: tuple[str, ...]) -> list[tuple[Path, str]]:
+    found: dict[str, Path] = {}
+    for folder in map(Path, folders):
+        if not folder.exists():
+            raise BadInput(f"{folder}: no such directory")
+        if not folder.is_dir():
+            raise BadInput(f"{folder}: is a file; name the directory that holds the music")
+        for path in folder.rglob("*"):
+            if path.suffix.lower() in files.SUFFIXES and path.is_file() and not path.name.startswith("."):
+                name = str(path.relative_to(folder)) if len(folders) == 1 else str(path)
+                found[name] = path
+    return [(found[name], name) for name in sorted(found)]
+
+
+def _check_same(header: Header, out: Path) -> None:
+    before = json.loads((out / ("plan.json" if (out / "plan.json").exists() else "dataset.json")).read_text())["header"]
+    for key, value in asdict(header).items():
+        if before.get(key) != value:
+            raise BadInput(f"{out}: was begun with {key} {before.get(key)}, now it is {value}; name another directory")
+
+
+def _check_unchanged(path: Path, before: FileInfo | None) -> None:
+    status = path.stat()
+    if before is not None and (before.size, before.modified_ns) != (status.st_size, status.st_mtime_ns):
+        raise BadInput(f"{path}: has changed since it was prepared; prepare into another directory")
+
+
+def _shard_files(out: Path) -> list[Path]:
+    return sorted((out / "shards").glob("[0-9]*.safetensors"))
+
+
+class _Buffer:
+    """Collects clips and writes a shard at the end of the file that fills it: a restart begins after a whole file."""
+
+    def __init__(self, out: Path, next_shard: int) -> None:
+        self.out, self.next_shard = out, next_shard
+        self.clips: list[torch.Tensor] = []
+        self.infos: list[ClipInfo] = []
+        self.files: list[FileInfo] = []
+
+    def add(self, prepared: Prepared) -> None:
+        self.clips += [torch.from_numpy(c) for c in prepared.clips]
+        self.infos += prepared.infos
+        self.files.append(prepared.file)
+        if len(self.clips) >= CLIPS_A_SHARD:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self.files:
+            return
+        shards.write_shard(shards.shard_path(self.out, self.next_shard), self.clips, self.infos, self.files)
+        self.next_shard += 1
+        self.clips, self.infos, self.files = [], [], []
+
+
+def _prepared_files(plan: Plan, todo: list[tuple[Path, str]]) -> Iterator[Prepared]:
+    """Every file's clips, in order, from a pool of processes that is never far ahead."""
+    workers = min(plan.workers or os.cpu_count() or 1, len(todo))
+    if workers <= 1:
+        _start_worker(plan)
+        yield from (_prepare_file(path, name) for path, name in todo)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (plan,)) as pool:
+        waiting: deque[Future[Prepared]] = deque()
+        try:
+            for path, name in todo:
+                waiting.append(pool.submit(_prepare_file, path, name))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool:
+            raise BadInput("a worker process died (out of memory?); run the same command again, or with fewer --workers") from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+_worker: tuple[Plan, Codec] | None = None
+
+
+def _start_worker(plan: Plan) -> None:
+    global _worker
+    if plan.workers != 1:
+        torch.set_num_threads(1)
+    codec = registry.build("codecs", plan.codec, plan.codec_options)
+    _worker = (plan, codec.eval())
+
+
+def _prepare_file(path: Path, name: str) -> Prepared:
+    assert _worker is not None
+    plan, codec = _worker
+    status = path.stat()
+    try:
+        wav_CN = files.read(path, codec.sample_rate_hz)
+        starts, wav_CN = _cut(wav_CN, codec.sample_rate_hz, plan.loop_short)
+    except BadInput as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        unreadable = isinstance(error, files.Unreadable)
+        return Prepared([], [], FileInfo(name, status.st_size, status.st_mtime_ns, 0, reason, unreadable))
+    song = str(Path(name).parent) if plan.songs_are == "folders" else name
+    packed, infos, silent = _encode_clips(wav_CN, starts, codec, name, song)
+    reason = f"{silent} of {len(starts)} clips silent" if silent else ""
+    return Prepared(packed, infos, FileInfo(name, status.st_size, status.st_mtime_ns, len(packed), reason))
+
+
+def _cut(wav_CN: np.ndarray, rate_hz: int, loop_short: bool) -> tuple[list[int], np.ndarray]:
+    clip_samples = round(CLIP_S * rate_hz)
+    length_s = wav_CN.shape[1] / rate_hz
+    if wav_CN.shape[1] < clip_samples:
+        if not loop_short or length_s < _SHORTEST_S:
+            hint = "; --loop-short repeats it" if length_s >= _SHORTEST_S else ""
+            raise BadInput(f"{length_s:.1f} s, shorter than a clip of {CLIP_S:.0f} s{hint}")
+        wav_CN = cutting.loop_to(wav_CN, clip_samples, rate_hz)
+    return list(cutting.starts(wav_CN.shape[1], clip_samples)), wav_CN
+
+
+def _encode_clips(
+    wav_CN: np.ndarray, starts: list[int], codec: Codec, name: str, song: str
+) -> tuple[list[np.ndarray], list[ClipInfo], int]:
+    clip_samples = round(CLIP_S * codec.sample_rate_hz)
+    levelled: list[np.ndarray] = []
+    infos: list[ClipInfo] = []
+    for start in starts:
+        clip = wav_CN[:, start : start + clip_samples]
+        if cutting.level_db(clip) < cutting.SILENCE_DB:
+            continue
+        clip, level_db = cutting.normalise_level(clip)
+        levelled.append(clip)
+        infos.append(ClipInfo(name, song, start / codec.sample_rate_hz, level_db))
+    packed: list[np.ndarray] = []
+    for i in range(0, len(levelled), _ENCODE_BATCH):
+        packed += encode_batch(torch.from_numpy(np.stack(levelled[i : i + _ENCODE_BATCH])), codec)
+    return packed, infos, len(starts) - len(infos)
+
+
+@torch.inference_mode()
+def encode_batch(wav_BCN: torch.Tensor, codec: Codec) -> list[np.ndarray]:
+    """Packed latents and features [D + 21, T] of clips that were brought to the level of the house."""
+    z_BDT = codec.encode(wav_BCN)
+    found = features.extract(wav_BCN[:, 0])
+    return [shards.pack(*parts).numpy() for parts in zip(z_BDT, *found, strict=True)]
+
+
+def _write_index(plan: Plan, header: Header, out: Path) -> Summary:
+    """Tables, names and dataset.json from the headers of the shards alone."""
+    infos: list[ClipInfo] = []
+    places: list[tuple[int, int]] = []
+    books: list[FileInfo] = []
+    for number, path in enumerate(_shard_files(out)):
+        clips, done = shards.read_shard_header(path)
+        infos += clips
+        places += [(number, row) for row in range(len(clips))]
+        books += done
+    left_out = [b for b in books if b.skipped]
+    if not infos:
+        first = f" (the first: {left_out[0].path}: {left_out[0].skipped})" if left_out else ""
+        raise BadInput(f"{', '.join(plan.folders)}: not one usable clip in {len(books)} files{first}")
+    names = {"files": sorted({i.file for i in infos}), "songs": sorted({i.song for i in infos})}
+    validation = validation_songs(names["songs"], plan.validation_share)
+    tables = _tables(infos, places, names, validation)
+    for split, table in tables.items():
+        with disk.aside(out / f"{split}.npy") as temporary:
+            np.save(temporary, table)
+    disk.write_text(out / "names.json", json.dumps(names))
+    songs = {"train": len(names["songs"]) - len(validation), "val": len(validation)}
+    counts = {split: len(table) for split, table in tables.items()}
+    summary = Summary(counts, songs, len(infos) * CLIP_S / 3600.0, left_out)
+    content = {
+        "header": asdict(header), "clips": counts, "songs": songs, "hours": round(summary.hours, 3),
+        "left_out": [asdict(b) for b in left_out],
+    }  # fmt: skip
+    disk.write_text(out / "dataset.json", json.dumps(content, indent=1))
+    return summary
+
+
+def _tables(
+    infos: list[ClipInfo], places: list[tuple[int, int]], names: dict[str, list[str]], validation: set[str]
+) -> dict[str, np.ndarray]:
+    file_number = {name: i for i, name in enumerate(names["files"])}
+    song_number = {name: i for i, name in enumerate(names["songs"])}
+    rows: dict[str, list[tuple[Any, ...]]] = {split: [] for split in shards.SPLITS}
+    for info, (shard, row) in zip(infos, places, strict=True):
+        split = "val" if info.song in validation else "train"
+        entry = (shard, row, song_number[info.song], file_number[info.file], info.start_s, info.level_db)
+        rows[split].append(entry)
+    return {split: np.array(entries, dtype=shards.ROW) for split, entries in rows.items()}
+
+
+def validation_songs(songs: list[str], share: float) -> set[str]:
+    """The songs kept from training: those whose name hashes below `share`, at least one where there are two.
+
+    A song keeps its side when others are added (but for the one that is chosen for want of any).
+    """
+    place = {song: int.from_bytes(hashlib.sha256(song.encode()).digest()[:8], "big") / 2**64 for song in songs}
+    chosen = {song for song in songs if place[song] < share}
+    if len(songs) >= 2 and share > 0.0:
+        by_place = sorted(songs, key=place.__getitem__)
+        chosen = chosen or {by_place[0]}
+        if len(chosen) == len(songs):
+            chosen = chosen - {by_place[-1]}
+    return chosen
