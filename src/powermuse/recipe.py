@@ -89,8 +89,8 @@ class TrainingRecipe:
 class TrackingRecipe:
     """Where scalars go besides `log.jsonl`."""
 
-    mlflow: Literal["auto", "off"] = "auto"
-    """`auto` uses MLflow where it is installed."""
+    mlflow: bool = True
+    """To MLflow as well, where it is installed."""
     uri: str = ""
     """MLflow store; empty means MLFLOW_TRACKING_URI, or else a database beside the run."""
     experiment: str = "powermuse"

@@ -89,11 +89,16 @@ def load_tensors(model: torch.nn.Module, path: Path) -> None:
         tensors = safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
         raise BadInput(f"{path}: not a readable weight file ({error})") from None
+    fit_tensors(model, tensors, str(path))
+
+
+def fit_tensors(model: torch.nn.Module, tensors: dict[str, torch.Tensor], where: str) -> None:
+    """Loads tensors that must be exactly those of the model. Raises BadInput that names the first that is not."""
     wanted = model.state_dict()
     for name in sorted(wanted.keys() ^ tensors.keys()):
         trouble = "is missing" if name in wanted else "is not part of this model"
-        raise BadInput(f"{path}: {name} {trouble}; the weights belong to another recipe")
+        raise BadInput(f"{where}: {name} {trouble}; the weights belong to another recipe")
     for name, tensor in tensors.items():
         if tensor.shape != wanted[name].shape:
-            raise BadInput(f"{path}: {name} has shape {list(tensor.shape)}, the recipe wants {list(wanted[name].shape)}")
+            raise BadInput(f"{where}: {name} has shape {list(tensor.shape)}, the recipe wants {list(wanted[name].shape)}")
     model.load_state_dict(tensors)

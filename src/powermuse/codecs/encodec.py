@@ -21,7 +21,7 @@ class Config:
     """A repository of the Hugging Face hub, a local directory, or `random`: the architecture with seeded random weights."""
     num_filters: int = 32
     """Width of the first layer; only read where `source` is `random`."""
-    seed: int = 0
+    weights_seed: int = 0
     """Of the random weights."""
 
 
@@ -64,7 +64,7 @@ class EncodecCodec(Codec):
 def _random_model(config: Config) -> Any:
     transformers = _transformers()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+        torch.manual_seed(config.weights_seed)
         return transformers.EncodecModel(transformers.EncodecConfig(num_filters=config.num_filters))
 
 

@@ -1,0 +1,165 @@
+"""The staircase from two sounds to a blend: listen, encode, compose window by window, decode, set the level."""
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from powermuse import disk, registry
+from powermuse.audio import clips, files
+from powermuse.codecs import Codec
+from powermuse.composing import streams
+from powermuse.types import BadInput, Clip
+from powermuse.weights import LoadedModel
+
+SHORTEST_S = 0.5
+MOST_GAIN = 3.0
+PEAK = 0.98
+Length = Literal["longer", "shorter", "groove", "harmony"]
+OnProgress = Callable[[str, int, int], None]
+"""Called with what is being done, steps done, steps in all."""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A source as it was read: mono [1, N] at the codec's rate, and at the level the model wants."""
+
+    path: str
+    sha256: str
+    wav_CN: np.ndarray
+    levelled_CN: np.ndarray
+    level_db: float
+    seconds: float
+    looped: bool = False
+
+
+@dataclass(frozen=True)
+class Blend:
+    """What came out, with all that a report tells of it."""
+
+    wav_CN: np.ndarray
+    sample_rate_hz: int
+    groove: Sound
+    harmony: Sound
+    stats: dict[str, float]
+    """The agent's statistics, weighted over the windows."""
+    masks: tuple[np.ndarray, np.ndarray] | None
+    """Groove's and harmony's, [D, T], where the agent has masks."""
+    seams_frames: list[int]
+    """Where windows begin and end inside the piece."""
+    gain: float
+    """From the decoded level to the written one."""
+    limited: bool
+    """Whether the level was held back by the gain's bound or by full scale."""
+    model: LoadedModel
+    seed: int
+
+
+class Composer:
+    """Composes with one model; made once, used for many pairs."""
+
+    def __init__(self, model: LoadedModel, seed: int = 0) -> None:
+        self.model, self.seed = model, seed
+        self.codec = _seeded_codec(model, seed)
+        self.window = model.recipe.data.crop_frames
+        self.overlap = self.window // 2
+
+    @torch.inference_mode()
+    def compose(
+        self, groove: Sound, harmony: Sound, length: Length = "longer", on_progress: OnProgress = lambda *_: None
+    ) -> Blend:
+        """The blend of two sounds. `length`: whose length it has; the shorter sound is looped, the longer cut."""
+        samples = _target_samples(groove, harmony, length)
+        groove, harmony = (self._fit(sound, samples) for sound in (groove, harmony))
+        on_progress("encode", 0, 2)
+        clip_a, clip_b = self._encode(groove), self._encode(harmony)
+        on_progress("encode", 2, 2)
+        z_BDT, masks, stats, seams = self._compose_windows(clip_a, clip_b, on_progress)
+        on_progress("decode", 0, 1)
+        wav_CN = streams.decode(z_BDT, self.codec)[0, :, :samples].numpy()
+        on_progress("decode", 1, 1)
+        wav_CN, gain, limited = at_level(wav_CN, groove.wav_CN, harmony.wav_CN)
+        return Blend(
+            wav_CN, self.codec.sample_rate_hz, groove, harmony, stats, masks, seams, gain, limited, self.model, self.seed
+        )
+
+    def listen(self, path: str | os.PathLike[str]) -> Sound:
+        """Reads one source. Raises BadInput where it cannot be read, is too short or silent."""
+        wav_CN = files.read(path, self.codec.sample_rate_hz)
+        seconds = wav_CN.shape[1] / self.codec.sample_rate_hz
+        if seconds < SHORTEST_S:
+            raise BadInput(f"{path}: lasts {seconds:.2g} s; at least {SHORTEST_S} s is wanted")
+        try:
+            levelled, level_db = clips.normalise_level(wav_CN)
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}") from None
+        return Sound(str(path), disk.sha256(path), wav_CN, levelled, level_db, seconds)
+
+    def _fit(self, sound: Sound, samples: int) -> Sound:
+        rate = self.codec.sample_rate_hz
+        wav_CN, levelled = (clips.loop_to(w, samples, rate) for w in (sound.wav_CN, sound.levelled_CN))
+        looped = sound.wav_CN.shape[1] < samples
+        return Sound(sound.path, sound.sha256, wav_CN, levelled, sound.level_db, sound.seconds, looped)
+
+    def _encode(self, sound: Sound) -> Clip:
+        return streams.encode(torch.from_numpy(sound.levelled_CN)[None], self.codec)
+
+    def _compose_windows(
+        self, groove: Clip, harmony: Clip, on_progress: OnProgress
+    ) -> tuple[Tensor, tuple[np.ndarray, np.ndarray] | None, dict[str, float], list[int]]:
+        """Every window through the model, latents and masks cross-faded over half a window."""
+        torch.manual_seed(self.seed)
+        frames = groove.z_BDT.shape[-1]
+        window = min(self.window, frames)
+        begins = clips.window_starts(frames, window, max(1, window - self.overlap))
+        blends: list[Tensor] = []
+        masks: list[tuple[Tensor, Tensor]] = []
+        stats: list[dict[str, Tensor]] = []
+        for done, begin in enumerate(begins):
+            on_progress("compose", done, len(begins))
+            proposal, composition = self.model.model(groove.crop(begin, window), harmony.crop(begin, window))
+            blends.append(composition.blend_BDT)
+            stats.append(proposal.stats)
+            if proposal.masks is not None:
+                masks.append(proposal.masks)
+        on_progress("compose", len(begins), len(begins))
+        z_BDT = clips.overlap_add(blends, begins, frames, self.overlap)
+        joined = tuple(
+            clips.overlap_add([m[side] for m in masks], begins, frames, self.overlap)[0].numpy() for side in (0, 1)
+        ) if masks else None  # fmt: skip
+        means = {name: float(torch.stack([s[name] for s in stats]).mean()) for name in stats[0]}
+        seams = sorted({e for b in begins for e in (b, b + window)} - {0, frames})
+        return z_BDT, joined, means, seams  # type: ignore[return-value]
+
+
+def at_level(blend: np.ndarray, groove: np.ndarray, harmony: np.ndarray) -> tuple[np.ndarray, float, bool]:
+    """The blend at sqrt((rms_g^2 + rms_h^2) / 2), its gain at most 3 and its peak below full scale; the gain, and
+    whether one of these bounds held it back."""
+    wanted = math.sqrt((clips.rms(groove) ** 2 + clips.rms(harmony) ** 2) / 2)
+    free = wanted / max(clips.rms(blend), 1e-9)
+    gain = min(free, MOST_GAIN, PEAK / max(float(np.abs(blend).max(initial=0.0)), 1e-9))
+    return (blend * np.float32(gain)).astype(np.float32), gain, gain < free * 0.999
+
+
+def _target_samples(groove: Sound, harmony: Sound, length: Length) -> int:
+    a, b = groove.wav_CN.shape[1], harmony.wav_CN.shape[1]
+    return {"longer": max(a, b), "shorter": min(a, b), "groove": a, "harmony": b}[length]
+
+
+def _seeded_codec(model: LoadedModel, seed: int) -> Codec:
+    """The model's codec; one that decodes with random phases draws them from `seed`."""
+    choice = model.recipe.codec
+    seeded = {"seed": seed} if "seed" in registry.defaults("codecs", choice.name) else {}
+    codec: Codec = registry.build("codecs", choice.name, {**choice.options, **seeded})
+    return codec.eval()
+
+
+def report_paths(out: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Where the report and the picture of a blend go: beside it, with its name."""
+    return Path(out).with_suffix(".json"), Path(out).with_suffix(".png")

@@ -1,0 +1,181 @@
+"""What there is to say about a blend: figures, provenance, one picture. The numbers judge; nothing is embellished."""
+
+import io
+import json
+from contextlib import ExitStack
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from powermuse import disk
+from powermuse.audio import clips, features, files
+from powermuse.audio.spectra import mel_filters, power_spectrum
+from powermuse.composing.composer import Blend, Sound, report_paths
+from powermuse.metrics import rhythm
+
+_SEAM_S = 0.005
+
+
+def write(blend: Blend, out: str) -> dict[str, Any]:
+    """Writes the wave, its JSON and its picture: all three or none. Returns the report."""
+    report = describe(blend)
+    report_file, picture_file = report_paths(out)
+    contents = {
+        picture_file: draw(blend, report),
+        report_file: json.dumps({**report, "blend": {"file": Path(out).name, **report["blend"]}}, indent=1).encode(),
+    }
+    with ExitStack() as stack:
+        for path, content in contents.items():
+            stack.enter_context(disk.aside(path)).write_bytes(content)
+        files.write(out, blend.wav_CN, blend.sample_rate_hz)
+    return report
+
+
+def describe(blend: Blend) -> dict[str, Any]:
+    """The report as plain values: levels, masks, rhythm, seams and where everything came from."""
+    groove, harmony = (_rhythm(blend, sound) for sound in (blend.groove, blend.harmony))
+    wanted = np.sqrt((clips.rms(blend.groove.wav_CN) ** 2 + clips.rms(blend.harmony.wav_CN) ** 2) / 2)
+    return {
+        "blend": {
+            "seconds": round(blend.wav_CN.shape[1] / blend.sample_rate_hz, 3),
+            "sample_rate_hz": blend.sample_rate_hz,
+            "level_db": round(clips.level_db(blend.wav_CN), 2),
+            "peak": round(float(np.abs(blend.wav_CN).max()), 4),
+            "rms_ratio": round(clips.rms(blend.wav_CN) / max(float(wanted), 1e-9), 4),
+            "gain": round(blend.gain, 4),
+            "level_held_back": blend.limited,
+            "seam_click": seam_click(blend),
+        },
+        "masks": {name.removeprefix("masks."): round(value, 4) for name, value in blend.stats.items()},
+        "rhythm": {
+            "groove": _rounded(groove._asdict()),
+            "harmony": _rounded(harmony._asdict()),
+            "balance": rhythm.balance(groove.onset_correlation_adjusted, harmony.onset_correlation_adjusted),
+        },
+        "groove": _provenance(blend.groove),
+        "harmony": _provenance(blend.harmony),
+        "model": {
+            "name": blend.model.source,
+            "recipe": blend.model.recipe.name,
+            "codec": blend.model.recipe.codec.name,
+            "agent": blend.model.recipe.agent.name,
+            "weights_sha256": blend.model.sha256,
+        },
+        "seed": blend.seed,
+        "powermuse": version("powermuse"),
+    }
+
+
+def seam_click(blend: Blend) -> float | None:
+    """The largest jump (second difference) within 5 ms of a window's border over the largest elsewhere: about 1 or
+    less where no border clicks. None for a piece of one window."""
+    if not blend.seams_frames:
+        return None
+    jump = np.abs(np.diff(blend.wav_CN[0], n=2))
+    near = np.zeros(len(jump), dtype=bool)
+    reach = round(_SEAM_S * blend.sample_rate_hz)
+    hop = blend.wav_CN.shape[1] / max(1, _frames(blend))
+    for seam in blend.seams_frames:
+        at = round(seam * hop)
+        near[max(0, at - reach) : at + reach] = True
+    return round(float(jump[near].max(initial=0.0) / max(float(jump[~near].max(initial=0.0)), 1e-9)), 3)
+
+
+def _frames(blend: Blend) -> int:
+    return -(-blend.wav_CN.shape[1] // features.HOP_SAMPLES)
+
+
+def draw(blend: Blend, report: dict[str, Any]) -> bytes:
+    """One PNG: spectrograms of groove, harmony and blend, masks over time, waveforms and onset envelopes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 13), layout="constrained")
+    axes = figure.subplots(6, 1, sharex=True, height_ratios=[2, 2, 2, 1.3, 1.2, 1.2])
+    seconds = blend.wav_CN.shape[1] / blend.sample_rate_hz
+    sounds = {"groove": blend.groove.wav_CN, "harmony": blend.harmony.wav_CN, "blend": blend.wav_CN}
+    for axis, (name, wav_CN) in zip(axes, sounds.items(), strict=False):
+        axis.imshow(
+            _spectrogram(wav_CN, blend.sample_rate_hz), origin="lower", aspect="auto", cmap="magma", vmin=-80, vmax=-10,
+            extent=(0, seconds, 0, 128), interpolation="nearest",
+        )  # fmt: skip
+        axis.set_ylabel(f"{name}\nmel band")
+    _draw_masks(axes[3], blend, seconds)
+    for offset, (name, wav_CN) in enumerate(sounds.items()):
+        _draw_wave(axes[4], wav_CN[0], seconds, -offset, name)
+        onsets = _onsets(wav_CN)
+        time_s = np.arange(len(onsets)) / features.FRAME_RATE_HZ
+        axes[5].plot(time_s, onsets / max(float(onsets.max()), 1e-9) - offset, linewidth=0.7, label=name)
+    axes[4].set(ylabel="waveform", yticks=[])
+    axes[5].set(ylabel="onset\nenvelope", yticks=[], xlabel="seconds", xlim=(0, seconds))
+    axes[5].legend(loc="upper right", fontsize="small", ncols=3)
+    figure.suptitle(_title(report))
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=90)
+    return content.getvalue()
+
+
+def _title(report: dict[str, Any]) -> str:
+    onset = {side: report["rhythm"][side]["onset_correlation"] for side in ("groove", "harmony")}
+    return (
+        f"{Path(report['groove']['file']).name}  +  {Path(report['harmony']['file']).name}    "
+        f"model {Path(report['model']['name']).name}, seed {report['seed']}    "
+        f"onsets of the blend: {onset['groove']:.2f} to the groove, {onset['harmony']:.2f} to the harmony"
+    )
+
+
+def _draw_masks(axis: Any, blend: Blend, seconds: float) -> None:
+    axis.set_ylabel("mean mask\nover time")
+    axis.set_ylim(0, 1)
+    if blend.masks is None:
+        axis.text(0.5, 0.5, "this agent has no masks", transform=axis.transAxes, ha="center")
+        return
+    for mask_DT, name in zip(blend.masks, ("groove", "harmony"), strict=True):
+        axis.plot(np.linspace(0, seconds, mask_DT.shape[1]), mask_DT.mean(axis=0), linewidth=0.8, label=name)
+    axis.legend(loc="upper right", fontsize="small", ncols=2)
+
+
+def _draw_wave(axis: Any, wav_N: np.ndarray, seconds: float, offset: int, name: str) -> None:
+    """Minimum and maximum of each of 2,000 stretches, which is what a waveform looks like at this size."""
+    part = max(1, len(wav_N) // 2000)
+    parts = wav_N[: len(wav_N) // part * part].reshape(-1, part)
+    time_s = np.linspace(0, seconds, len(parts))
+    scale = 0.45 / max(float(np.abs(wav_N).max()), 1e-9)
+    axis.fill_between(time_s, parts.min(1) * scale + offset, parts.max(1) * scale + offset, linewidth=0, label=name)
+
+
+def _spectrogram(wav_CN: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """Mel spectrogram in dB, at most about 2,000 columns."""
+    hop = max(320, wav_CN.shape[1] // 2000)
+    power = power_spectrum(torch.from_numpy(wav_CN), 2048, hop)[0]
+    filters = mel_filters(sample_rate_hz, 2048, 128)
+    mel = (filters / filters.sum(1, keepdim=True)) @ power
+    return (10 * torch.log10(mel.clamp_min(1e-10))).numpy()
+
+
+def _onsets(wav_CN: np.ndarray) -> np.ndarray:
+    curve: np.ndarray = features.onset_envelope(features.onset_strength(torch.from_numpy(wav_CN)))[0].numpy()
+    return curve
+
+
+def _rhythm(blend: Blend, sound: Sound) -> rhythm.Rhythm:
+    return rhythm.evaluate(
+        blend.wav_CN[0], sound.wav_CN[0], _onsets(blend.wav_CN), _onsets(sound.wav_CN), blend.sample_rate_hz,
+        features.FRAME_RATE_HZ,
+    )  # fmt: skip
+
+
+def _provenance(sound: Sound) -> dict[str, Any]:
+    return {
+        "file": sound.path,
+        "sha256": sound.sha256,
+        "seconds": round(sound.seconds, 3),
+        "level_db": round(sound.level_db, 2),
+        "looped": sound.looped,
+    }
+
+
+def _rounded(values: dict[str, float | None]) -> dict[str, float | None]:
+    return {name: None if value is None else round(value, 4) for name, value in values.items()}

@@ -1,0 +1,52 @@
+"""Codecs over sound of any length: in pieces, so that memory stays bounded."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from powermuse.audio import clips, features
+from powermuse.codecs import Codec
+from powermuse.types import Clip
+
+PIECE_FRAMES = 4500
+"""A minute: nothing shorter is cut at all."""
+_CONTEXT_FRAMES = 32
+DECODE_OVERLAP_FRAMES = 24
+
+
+def encode(wav_BCN: Tensor, codec: Codec) -> Clip:
+    """Latents and features of a whole recording, piece by piece with context that is cut off again."""
+    return join([_encode_piece(wav_BCN, codec, begin, end) for begin, end in _pieces(wav_BCN.shape[-1], codec.hop_samples)])
+
+
+def decode(z_BDT: Tensor, codec: Codec) -> Tensor:
+    """The waveform of latents of any length; pieces are cross-faded over a third of a second."""
+    frames = z_BDT.shape[-1]
+    if frames <= PIECE_FRAMES:
+        return codec.decode(z_BDT)
+    begins = clips.window_starts(frames, PIECE_FRAMES, PIECE_FRAMES - DECODE_OVERLAP_FRAMES)
+    pieces = [codec.decode(z_BDT[..., b : b + PIECE_FRAMES]) for b in begins]
+    hop = codec.hop_samples
+    return clips.overlap_add(pieces, [b * hop for b in begins], frames * hop, DECODE_OVERLAP_FRAMES * hop)
+
+
+def join(parts: list[Clip]) -> Clip:
+    """One clip from consecutive ones."""
+    z, onsets, chroma, level = (torch.cat([p[i] for p in parts], dim=-1) for i in range(4))  # type: ignore[misc]
+    return Clip(z, onsets, chroma, level)
+
+
+def _pieces(samples: int, hop: int) -> Iterator[tuple[int, int]]:
+    frames = -(-samples // hop)
+    for begin in range(0, frames, PIECE_FRAMES):
+        yield begin, min(begin + PIECE_FRAMES, frames)
+
+
+def _encode_piece(wav_BCN: Tensor, codec: Codec, begin: int, end: int) -> Clip:
+    first = max(0, begin - _CONTEXT_FRAMES)
+    hop = codec.hop_samples
+    piece = wav_BCN[..., first * hop : (end + _CONTEXT_FRAMES) * hop]
+    found = features.extract(piece[:, 0])
+    clip = Clip(codec.encode(piece), found.onsets_BKT, found.chroma_BPT, found.level_BT)
+    return clip.crop(begin - first, end - begin)

@@ -1,0 +1,1 @@
+"""One trainer: a loop that reads top to bottom, on Lightning Fabric."""

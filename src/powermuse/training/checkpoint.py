@@ -1,0 +1,92 @@
+"""Checkpoints: one safetensors file each, with everything that decides what comes next. Written aside and renamed."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from powermuse import disk
+from powermuse.types import BadInput
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Tensors by group and name, and the plain values of a run at `seen`."""
+
+    seen: int
+    tensors: dict[str, dict[str, Tensor]]
+    values: dict[str, Any]
+
+
+def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
+    """Writes `folder/<seen>.safetensors` and removes all but the newest `keep`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    flat = {
+        f"{group}/{name}": t.detach().cpu().contiguous()
+        for group, ts in checkpoint.tensors.items()
+        for name, t in ts.items()
+    }
+    metadata = {"seen": str(checkpoint.seen), "values": json.dumps(checkpoint.values)}
+    path = folder / f"{checkpoint.seen:012d}.safetensors"
+    disk.write_bytes(path, safetensors.torch.save(flat, metadata=metadata))
+    for old in found(folder)[: -max(keep, 1)]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def found(folder: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    return sorted(folder.glob("[0-9]*.safetensors"))
+
+
+def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """The newest checkpoint that is whole (None where there is none), and what was wrong with newer ones."""
+    complaints: list[str] = []
+    for path in reversed(found(folder)):
+        try:
+            return load(path), complaints
+        except BadInput as error:
+            complaints.append(str(error))
+    return None, complaints
+
+
+def load(path: Path) -> Checkpoint:
+    """One checkpoint. Raises BadInput for a truncated or foreign file."""
+    tensors: dict[str, dict[str, Tensor]] = {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            for key in file.keys():  # noqa: SIM118 - not a dictionary
+                group, name = key.split("/", 1)
+                tensors.setdefault(group, {})[name] = file.get_tensor(key)
+        return Checkpoint(int(metadata["seen"]), tensors, json.loads(metadata["values"]))
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise BadInput(f"{path}: not a whole checkpoint ({error})") from None
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
+    """The optimiser's state as tensors under `<parameter name>/<state name>`."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        f"{names[parameter]}/{key}": value for parameter, state in optimizer.state.items() for key, value in state.items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Puts `optimizer_tensors` back; hyperparameters stay those of the recipe."""
+    state: dict[str, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        name, field = key.rsplit("/", 1)
+        state.setdefault(name, {})[field] = value
+    parameters = dict(model.named_parameters())
+    unknown = state.keys() - parameters.keys()
+    if unknown:
+        raise BadInput(f"the checkpoint's optimiser knows {sorted(unknown)[0]}, which this model does not have")
+    order = {id(p): i for i, p in enumerate(p for group in optimizer.param_groups for p in group["params"])}
+    numbered = {order[id(parameters[name])]: fields for name, fields in state.items()}
+    optimizer.load_state_dict({"state": numbered, "param_groups": optimizer.state_dict()["param_groups"]})

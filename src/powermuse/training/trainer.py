@@ -1,0 +1,265 @@
+"""The trainer. `seen`, the number of training pairs consumed, is the only clock: every random choice is a function of
+it and of the seed, so that a run that was stopped, however roughly, goes on to the same numbers."""
+
+import hashlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from powermuse import weights
+from powermuse.codecs import Codec
+from powermuse.data.pairs import PairSource
+from powermuse.data.shards import Dataset
+from powermuse.objective import Objective, observe
+from powermuse.recipe import Recipe
+from powermuse.training import checkpoint, health, runs, tracking
+from powermuse.training.checkpoint import Checkpoint
+from powermuse.types import BadInput, Outcome, Pair
+
+_VALIDATION_SEED = 0
+
+
+class Progress(NamedTuple):
+    """What a progress bar shows."""
+
+    seen: int
+    pairs: int
+    scalars: dict[str, float]
+    message: str = ""
+
+
+class Ended(NamedTuple):
+    """How a run came to its end; `signal` is 0 unless it was asked to stop."""
+
+    seen: int
+    best: float
+    signal: int
+
+
+class Trainer:
+    """Trains one recipe on one data set into one run folder; started again on the same folder it goes on.
+
+    Raises BadInput for a recipe, data set and run that do not fit together, NotFinite when a number stops being one.
+    """
+
+    def __init__(self, recipe: Recipe, dataset: str, run: str, on_progress: Callable[[Progress], None]) -> None:
+        self.recipe, self.settings, self.run, self.report = recipe, recipe.training, Path(run), on_progress
+        if self.settings.threads:
+            torch.set_num_threads(self.settings.threads)
+        data = Dataset(dataset)
+        runs.check_codec(recipe, data.header, data.folder)
+        self.source = PairSource(data, recipe.data.pairing, recipe.data.crop_frames, self.settings.seed)
+        self.validation = _validation_source(dataset, recipe)
+        self.fabric = Fabric(accelerator="auto", devices=1, precision=self.settings.precision)
+        torch.manual_seed(self.settings.seed)
+        self.bare_model = weights.build_model(recipe, data.header.latent_dim)
+        self.objective = Objective(recipe.weights, self.bare_model.agent.penalty_names, data.header.sample_rate_hz)
+        if self.objective.needs_truth and recipe.data.pairing != "unity":
+            raise BadInput(f"weights: a term looks at the truth, which {recipe.data.pairing} pairs do not have; use data.pairing=unity")
+        self.codec = self._codec() if self.objective.needs_sound else None
+        runs.open_run(self.run, recipe)
+        self.bare_optimizer = torch.optim.AdamW(
+            self.bare_model.parameters(), self.settings.learning_rate, weight_decay=self.settings.weight_decay, fused=True
+        )
+        self.model, self.optimizer = self.fabric.setup(self.bare_model, self.bare_optimizer)
+        self.seen, self.best = 0, float("inf")
+        self.means = tracking.RunningMeans()
+        # The first pair whose step was not finite, -1 while all is well: on the device, read when the log is.
+        self.failed_at = torch.tensor(-1, device=self.fabric.device)
+        self._resume()
+
+    def fit(self) -> Ended:
+        """Runs to `training.pairs`, or until SIGINT or SIGTERM, saving either way."""
+        self.trackers = tracking.trackers(self.run, self.recipe, self.seen)
+        self._last_log = time.monotonic()
+        finished = False
+        try:
+            with _stop_signals() as caught:
+                while self.seen < self.settings.pairs and not caught:
+                    self._advance()
+                if caught:
+                    self._save()
+                finished = not caught
+            if finished:
+                self._finish()
+            return Ended(self.seen, self.best, caught[0] if caught else 0)
+        finally:
+            for tracker in self.trackers:
+                tracker.close(finished=finished)
+
+    def _advance(self) -> None:
+        """One step and whatever is due after it."""
+        size = min(self.settings.batch, self.settings.pairs - self.seen)
+        before = self.seen
+        self.means.add(self._step(self.fabric.to_device(self.source.batch(self.seen, size))))
+        self.seen += size
+        if self._due(before, self.settings.log_every):
+            self._log_training()
+        if self._due(before, self.settings.validate_every):
+            self._validate()
+        if self._due(before, self.settings.save_every):
+            self._save()
+
+    def _step(self, pair: Pair) -> dict[str, Tensor]:
+        """One training step: pair, agent, cascade, outcome, objective, backward, clip, step."""
+        total, scalars = self._losses(pair)
+        self.fabric.backward(total)
+        norm = self.fabric.clip_gradients(
+            self.model, self.optimizer, max_norm=self.settings.clip_norm, error_if_nonfinite=False
+        )
+        self._gate(total, norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return {**scalars, "grad_norm": norm.detach()}
+
+    def _losses(self, pair: Pair) -> tuple[Tensor, dict[str, Tensor]]:
+        torch.manual_seed(_number(f"{self.settings.seed}/step/{self.seen}"))
+        outcome = self._outcome(pair, self.seen)
+        total, terms = self.objective(outcome)
+        return total, {"loss": total.detach(), **terms, **outcome.proposal.stats, **_levels(outcome)}
+
+    def _outcome(self, pair: Pair, number: int) -> Outcome:
+        proposal, composition = self.model(pair.groove, pair.harmony)
+        frames = min(self.recipe.data.decode_frames, self.recipe.data.crop_frames)
+        start = _number(f"{self.settings.seed}/decode/{number}") % (self.recipe.data.crop_frames - frames + 1)
+        return observe(pair, proposal, composition, self.codec, start, frames)
+
+    def _gate(self, total: Tensor, norm: Tensor) -> None:
+        """Lets no step after a number that is not finite reach the weights, without waiting for the device."""
+        bad = ~(torch.isfinite(total) & torch.isfinite(norm)).detach()
+        self.failed_at = torch.where((self.failed_at < 0) & bad, self.seen, self.failed_at)
+        # The fused optimiser skips its step where this is 1: the hook that gradient scalers use.
+        self.bare_optimizer.found_inf = (self.failed_at >= 0).float()  # type: ignore[attr-defined]
+
+    def _log_training(self) -> None:
+        steps = self.means.count
+        scalars = self.means.read()
+        self._check_finite()
+        now = time.monotonic()
+        speed = steps * self.settings.batch / max(now - self._last_log, 1e-9)
+        self._last_log = now
+        scalars[f"{tracking.CLOCK}pairs_per_s"] = round(speed, 2)
+        self._track("train", scalars)
+        self.report(Progress(self.seen, self.settings.pairs, scalars))
+
+    def _check_finite(self) -> None:
+        if (failed := int(self.failed_at)) < 0:
+            return
+        self.seen = failed
+        pair = self.fabric.to_device(self.source.batch(failed, min(self.settings.batch, self.settings.pairs - failed)))
+        kept = checkpoint.found(self._checkpoints)
+        last_good = f"checkpoint {kept[-1].name}" if kept else "its start, with no checkpoint yet"
+        raise health.diagnose(self.bare_model, lambda: self._losses(pair), failed, last_good)
+
+    @torch.no_grad()
+    def _validate(self) -> None:
+        if self.validation is None:
+            return
+        self._check_finite()
+        self.model.eval()
+        means = tracking.RunningMeans()
+        for first in range(0, self.settings.validation_pairs, self.settings.batch):
+            size = min(self.settings.batch, self.settings.validation_pairs - first)
+            outcome = self._outcome(self.fabric.to_device(self.validation.batch(first, size)), first)
+            total, terms = self.objective(outcome)
+            means.add({"loss": total, **terms, **outcome.proposal.stats, **_levels(outcome)})
+        self.model.train()
+        scalars = means.read()
+        self._track("val", scalars)
+        if scalars["loss"] < self.best:
+            self.best = scalars["loss"]
+            weights.save_model(self.run, self.bare_model, self.recipe)
+        self._last_log = time.monotonic()
+        self.report(Progress(self.seen, self.settings.pairs, {f"val.{k}": v for k, v in scalars.items()}))
+
+    def _finish(self) -> None:
+        if self.means.count:
+            self._log_training()
+        self._validate()
+        self._save()
+
+    def _save(self) -> None:
+        self._check_finite()
+        if self.validation is None or not (self.run / "model.safetensors").exists():
+            weights.save_model(self.run, self.bare_model, self.recipe)
+        tensors = {
+            "model": self.bare_model.state_dict(),
+            "optimizer": checkpoint.optimizer_tensors(self.bare_optimizer, self.bare_model),
+            "means": self.means.sums,
+        }
+        values = {"best": self.best, "means": self.means.count}
+        checkpoint.save(self._checkpoints, Checkpoint(self.seen, tensors, values), self.settings.keep_checkpoints)
+
+    def _resume(self) -> None:
+        kept, complaints = checkpoint.newest(self._checkpoints)
+        for complaint in complaints:
+            self.report(Progress(0, self.settings.pairs, {}, f"{complaint}; using the one before"))
+        if kept is None:
+            return
+        weights.fit_tensors(self.bare_model, kept.tensors["model"], str(self._checkpoints))
+        checkpoint.restore_optimizer(self.bare_optimizer, self.bare_model, kept.tensors.get("optimizer", {}))
+        self.seen, self.best = kept.seen, float(kept.values["best"])
+        self.means.count = int(kept.values["means"])
+        self.means.sums = {k: v.to(self.fabric.device) for k, v in kept.tensors.get("means", {}).items()}
+        self.report(Progress(self.seen, self.settings.pairs, {}, f"going on from pair {self.seen}"))
+
+    def _due(self, before: int, every: int) -> bool:
+        return self.seen // every > before // every
+
+    def _track(self, split: str, scalars: dict[str, float]) -> None:
+        for tracker in self.trackers:
+            tracker.log(self.seen, split, scalars)
+
+    def _codec(self) -> Codec:
+        return weights.build_codec(self.recipe).to(self.fabric.device)
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.run / "checkpoints"
+
+
+def _validation_source(dataset: str, recipe: Recipe) -> PairSource | None:
+    """The fixed pairs of the validation songs; consecutive ones where a single song cannot be shuffled."""
+    data = Dataset(dataset, "val")
+    if len(data) == 0:
+        return None
+    pairing = recipe.data.pairing
+    if pairing == "shuffled" and len(set(data.table["song"].tolist())) < 2:
+        pairing = "continuation"
+    return PairSource(data, pairing, recipe.data.crop_frames, _VALIDATION_SEED)
+
+
+def _levels(outcome: Outcome) -> dict[str, Tensor]:
+    """RMS of the blend and the mean scale factor of each stage."""
+    scales = {f"scale.{i}": s.detach().mean() for i, s in enumerate(outcome.composition.scales)}
+    return {**scales, "blend.rms": outcome.blend_BDT.detach().square().mean().sqrt()}
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Collects SIGINT and SIGTERM instead of dying of them; a second one is not waited for."""
+    caught: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        if len(caught) > 1:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _number(key: str) -> int:
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little") >> 1

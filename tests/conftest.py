@@ -1,0 +1,33 @@
+"""Sound that several test files share."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+Music = Callable[..., Tensor]
+
+
+def _music(seconds: float = 1.0, seed: int = 0, level_db: float = -20.0) -> Tensor:
+    """Notes with eight harmonics every half second over noise bursts every quarter, mono at 24 kHz: [1, N]."""
+    generator = torch.Generator().manual_seed(seed)
+    time_s = torch.arange(int(seconds * 24_000)) / 24_000
+    wav = torch.zeros_like(time_s)
+    for k in range(math.ceil(seconds / 0.5)):
+        hz = 440.0 * 2.0 ** (float(torch.randint(-12, 8, (), generator=generator)) / 12.0)
+        since_s = (time_s - 0.5 * k).clamp_min(0.0)
+        envelope = (1.0 - torch.exp(-300.0 * since_s)) * torch.exp(-2.5 * since_s)
+        wav += envelope * sum(torch.sin(2 * math.pi * hz * h * since_s) / h for h in range(1, 9))
+    for k in range(math.ceil(seconds / 0.25)):
+        burst = 0.5 * torch.randn(2400, generator=generator) * torch.exp(-torch.arange(2400) / 400.0)
+        here = wav[6000 * k : 6000 * k + 2400]
+        here += burst[: len(here)]
+    return (wav * (10.0 ** (level_db / 20.0) / wav.square().mean().sqrt()))[None]
+
+
+@pytest.fixture(scope="session")
+def music() -> Music:
+    """A maker of synthetic music: `music(seconds, seed, level_db)` gives [1, N] at 24 kHz."""
+    return _music
