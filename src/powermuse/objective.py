@@ -1,6 +1,7 @@
 """The objective: named terms times weights. An ablation is a changed weight in a recipe."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -25,10 +26,12 @@ class Objective(nn.Module):
         known = {*self.terms, *penalty_names}
         for name in weights:
             if name not in known:
-                raise BadInput(f"weights: nothing is called {name!r} in this run; there are: {', '.join(sorted(known))}")
+                raise BadInput(
+                    f"weights: no term is called {name!r} in this run; there are: {', '.join(sorted(known))}"
+                )
         self.weights = {name: weight for name, weight in weights.items() if weight != 0.0}
         if not self.weights:
-            raise BadInput("weights: every term has weight 0, so there is nothing to learn; name one, such as latent.groove: 1")
+            raise BadInput("weights: every term has weight 0: nothing to learn; name one, such as latent.groove: 1")
 
     @property
     def needs_sound(self) -> bool:
@@ -52,13 +55,13 @@ class Objective(nn.Module):
 
 def loss_terms(sample_rate_hz: int) -> dict[str, Term]:
     """Every loss term by the name that weights it."""
-    terms: dict[str, Term] = {}
-    for side in _AGAINST:
-        terms[f"latent.{side}"] = lambda o, s=side: reconstruction.latent_l1(o.blend_BDT, _source(o, s).z_BDT)
-        terms[f"rms.{side}"] = lambda o, s=side: reconstruction.rms_difference(*_sounds(o, s))
-        terms[f"stft.{side}"] = lambda o, s=side: reconstruction.multi_resolution_stft(*_sounds(o, s))
-        terms[f"mel.{side}"] = lambda o, s=side: reconstruction.log_mel_l1(*_sounds(o, s), sample_rate_hz)
-    return terms
+    kinds: dict[str, Callable[[str, Outcome], Tensor]] = {
+        "latent": lambda side, o: reconstruction.latent_l1(o.blend_BDT, _source(o, side).z_BDT),
+        "rms": lambda side, o: reconstruction.rms_difference(*_sounds(o, side)),
+        "stft": lambda side, o: reconstruction.multi_resolution_stft(*_sounds(o, side)),
+        "mel": lambda side, o: reconstruction.log_mel_l1(*_sounds(o, side), sample_rate_hz),
+    }
+    return {f"{kind}.{side}": partial(term, side) for kind, term in kinds.items() for side in _AGAINST}
 
 
 def observe(
@@ -78,7 +81,7 @@ def observe(
 def _source(outcome: Outcome, side: str) -> Clip:
     clip: Clip | None = getattr(outcome.pair, side)
     if clip is None:
-        raise BadInput("weights: a term looks at the truth, which these pairs do not have; use pairing unity, or rendered data")
+        raise BadInput(f"weights: a term looks at the {side}, which these pairs do not have; use data.pairing=unity")
     return clip
 
 

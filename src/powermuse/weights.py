@@ -70,7 +70,9 @@ def find_model(name_or_folder: str) -> Path:
     shipped = Path(str(resources.files("powermuse") / "models"))
     folder = shipped / name_or_folder if name_or_folder in shipped_models() else Path(name_or_folder)
     if not folder.is_dir():
-        raise BadInput(f"no model is called {name_or_folder!r}; shipped: {', '.join(shipped_models())}; or name a folder")
+        raise BadInput(
+            f"no model is called {name_or_folder!r}; shipped: {', '.join(shipped_models())}; or name a folder"
+        )
     missing = [name for name in (_RECIPE, _WEIGHTS) if not (folder / name).is_file()]
     if missing:
         raise BadInput(f"{folder}: is not a model or a run that has ended: {' and '.join(missing)} missing")
@@ -100,5 +102,7 @@ def fit_tensors(model: torch.nn.Module, tensors: dict[str, torch.Tensor], where:
         raise BadInput(f"{where}: {name} {trouble}; the weights belong to another recipe")
     for name, tensor in tensors.items():
         if tensor.shape != wanted[name].shape:
-            raise BadInput(f"{where}: {name} has shape {list(tensor.shape)}, the recipe wants {list(wanted[name].shape)}")
+            raise BadInput(
+                f"{where}: {name} has shape {list(tensor.shape)}, the recipe wants {list(wanted[name].shape)}"
+            )
     model.load_state_dict(tensors)

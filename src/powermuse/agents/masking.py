@@ -30,7 +30,7 @@ class MaskingAgent(Agent):
     def __init__(self, config: Config, latent_dim: int) -> None:
         super().__init__()
         if config.hidden % config.heads or config.hidden % 2:
-            raise BadInput(f"agent masking: hidden ({config.hidden}) must be even and divisible by heads ({config.heads})")
+            raise BadInput(f"agent masking: hidden ({config.hidden}) must be even, and {config.heads} heads divide it")
         self.config = config
         self.stream_dims = (latent_dim, latent_dim)
         self.encoders = nn.ModuleList(_encoder(latent_dim, config.hidden) for _ in range(2))

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from powermuse.types import BadInput
@@ -13,6 +14,7 @@ LEVEL_DB = -20.0
 SILENCE_DB = -60.0
 """A clip whose RMS lies below this is silent."""
 _FADE_S = 0.002
+_LOOKAHEAD_S = 0.005
 
 
 def rms(wav: np.ndarray) -> float:
@@ -39,7 +41,7 @@ def starts(samples: int, clip_samples: int) -> range:
 
 
 def loop_to(wav_CN: np.ndarray, samples: int, sample_rate_hz: int) -> np.ndarray:
-    """Exactly `samples` samples: cut, or repeated at its own length with 2 ms fades at each join (the tempo is kept)."""
+    """Exactly `samples` samples: cut, or repeated with 2 ms fades at each join (the period is kept)."""
     have = wav_CN.shape[1]
     if have >= samples:
         return wav_CN[:, :samples]
@@ -55,6 +57,22 @@ def _fade_ends(wav_CN: np.ndarray, samples: int) -> np.ndarray:
     faded[:, :samples] *= ramp
     faded[:, wav_CN.shape[1] - samples :] *= ramp[::-1]
     return faded
+
+
+def limit_peaks(wav_CN: np.ndarray, peak: float, sample_rate_hz: int) -> np.ndarray:
+    """No sample beyond `peak`: the gain falls smoothly 5 ms ahead of what would exceed it, and is 1 elsewhere.
+
+    The least gain needed within reach, averaged over the same reach, nowhere exceeds the gain needed.
+    """
+    if float(np.abs(wav_CN).max(initial=0.0)) <= peak:
+        return wav_CN.astype(np.float32)
+    reach = max(1, round(_LOOKAHEAD_S * sample_rate_hz))
+    loudest = torch.from_numpy(np.abs(wav_CN).max(axis=0).astype(np.float32))[None, None]
+    held = F.max_pool1d(F.pad(loudest, (2 * reach, 2 * reach)), 2 * reach + 1, stride=1)
+    needed = (peak / held.clamp_min(peak))[0, 0].double()
+    kernel = torch.hann_window(2 * reach + 3, periodic=False, dtype=torch.float64)[1:-1]
+    gain = F.conv1d(needed[None, None], (kernel / kernel.sum())[None, None])[0, 0].numpy()
+    return np.clip(wav_CN * gain, -peak, peak).astype(np.float32)
 
 
 def window_starts(frames: int, window: int, hop: int) -> list[int]:

@@ -77,7 +77,9 @@ def chroma(wav_BN: Tensor) -> Tensor:
     """Tuned chroma [B, 12, T], C first; each frame's strongest class is 1, a silent frame is 0."""
     power_BFT = power_spectrum(wav_BN, _CHROMA_FFT, _CHROMA_HOPS * HOP_SAMPLES)[:, :_CHROMA_BINS]
     tuning_B = tuning_semitones(power_BFT)
-    folded = [_chroma_filters(round(float(t) * 20) / 20).to(wav_BN) @ p for t, p in zip(tuning_B, power_BFT, strict=True)]
+    folded = [
+        _chroma_filters(round(float(t) * 20) / 20).to(wav_BN) @ p for t, p in zip(tuning_B, power_BFT, strict=True)
+    ]
     amplitude_BPT = torch.stack(folded).sqrt()
     strongest = amplitude_BPT.amax(dim=1, keepdim=True)
     coarse_BPT = torch.where(strongest < 1e-5, 0.0, amplitude_BPT / strongest.clamp_min(1e-5))
@@ -85,7 +87,10 @@ def chroma(wav_BN: Tensor) -> Tensor:
 
 
 def tuning_semitones(power_BFT: Tensor) -> Tensor:
-    """From the power spectrum that chroma looks at: deviation of a clip from A4 = 440 Hz, [B], in [-0.5, 0.5) semitones: the circular mean over its spectrum."""
+    """Deviation of each clip from A4 = 440 Hz, [B], in [-0.5, 0.5) semitones.
+
+    The circular mean over the peaks of the clip's mean spectrum, from the power that chroma looks at.
+    """
     mean_BF = power_BFT.mean(dim=-1)
     peak = (mean_BF > mean_BF.roll(1, -1)) & (mean_BF > mean_BF.roll(-1, -1))
     pitch_F = _bin_pitch()

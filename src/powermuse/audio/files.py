@@ -61,7 +61,9 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     """Raises BadInput, before any work is done, where `path` could not be written in the end."""
     path = Path(path)
     if path.suffix.lower() not in _WRITABLE:
-        raise BadInput(f"{path}: can be written as {' or '.join(_WRITABLE)}, not as {path.suffix or 'a name without ending'}")
+        raise BadInput(
+            f"{path}: can be written as {' or '.join(_WRITABLE)}, not as {path.suffix or 'a name without ending'}"
+        )
     if path.is_dir():
         raise BadInput(f"{path}: is a directory; name a file in it")
     if not path.absolute().parent.is_dir():

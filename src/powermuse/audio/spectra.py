@@ -61,7 +61,9 @@ def _add_shifted(framed_BTn: Tensor, hop: int) -> Tensor:
 def hz_to_mel(hz: np.ndarray) -> np.ndarray:
     """Slaney's Auditory Toolbox scale: linear below 1 kHz, logarithmic above (27 steps per factor 6.4)."""
     hz = np.asarray(hz, dtype=np.float64)
-    return np.where(hz < 1000.0, hz / (200.0 / 3.0), 15.0 + 27.0 * np.log(np.maximum(hz, 1e-9) / 1000.0) / math.log(6.4))
+    return np.where(
+        hz < 1000.0, hz / (200.0 / 3.0), 15.0 + 27.0 * np.log(np.maximum(hz, 1e-9) / 1000.0) / math.log(6.4)
+    )
 
 
 def mel_to_hz(mel: np.ndarray) -> np.ndarray:
@@ -71,7 +73,9 @@ def mel_to_hz(mel: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=16)
-def mel_filters(sample_rate_hz: int, n_fft: int, bands: int, low_hz: float = 0.0, high_hz: float | None = None) -> Tensor:
+def mel_filters(
+    sample_rate_hz: int, n_fft: int, bands: int, low_hz: float = 0.0, high_hz: float | None = None
+) -> Tensor:
     """Triangular filters [M, F] of equal area on the Slaney scale (librosa.filters.mel with its defaults)."""
     high_hz = sample_rate_hz / 2 if high_hz is None else high_hz
     edges_hz = mel_to_hz(np.linspace(hz_to_mel(np.array(low_hz)), hz_to_mel(np.array(high_hz)), bands + 2))

@@ -1,4 +1,4 @@
-"""EnCodec at 24 kHz (Défossez et al., arXiv 2210.13438), through `transformers`: continuous latents, before quantisation."""
+"""EnCodec at 24 kHz (Défossez et al., arXiv 2210.13438), through `transformers`: latents before quantisation."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ class Config:
     """Options of the EnCodec codec."""
 
     source: str = "facebook/encodec_24khz"
-    """A repository of the Hugging Face hub, a local directory, or `random`: the architecture with seeded random weights."""
+    """A repository of the Hugging Face hub, a local directory, or `random`: the architecture with random weights."""
     num_filters: int = 32
     """Width of the first layer; only read where `source` is `random`."""
     weights_seed: int = 0
@@ -32,7 +32,7 @@ class EncodecCodec(Codec):
     hop_samples = 320
     latent_dim = 128
 
-    def __init__(self, config: Config = Config()) -> None:  # noqa: B008 - frozen
+    def __init__(self, config: Config = Config()) -> None:
         super().__init__()
         model = _random_model(config) if config.source == RANDOM else _pretrained_model(config.source)
         if model.config.sampling_rate != self.sample_rate_hz or model.config.audio_channels != 1:

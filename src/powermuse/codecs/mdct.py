@@ -34,11 +34,13 @@ class MdctCodec(Codec):
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, config: Config = Config()) -> None:  # noqa: B008 - frozen
+    def __init__(self, config: Config = Config()) -> None:
         super().__init__()
         hop = self.hop_samples
         n = torch.arange(hop, dtype=torch.float64) + 0.5
-        self.register_buffer("dct", (math.sqrt(2.0 / hop) * torch.cos(math.pi / hop * torch.outer(n, n))).float(), False)
+        self.register_buffer(
+            "dct", (math.sqrt(2.0 / hop) * torch.cos(math.pi / hop * torch.outer(n, n))).float(), False
+        )
         # Angle of the rotation at distance j + 1/2 from the border: the sine window's.
         angle = math.pi / 4 * (1.0 - (torch.arange(hop // 2, dtype=torch.float64) + 0.5) / (hop / 2))
         self.register_buffer("cos", torch.cos(angle).float(), False)

@@ -32,7 +32,7 @@ class Config:
 
 
 class MelCodec(Codec):
-    """z = 10 log10(1 + P / P_floor) / 3.3, P_floor = -70 dB, 0 dB = a full-scale sine of 1 kHz; silence is exactly 0."""
+    """z = 10 log10(1 + P / P_floor) / 3.3, P_floor = -70 dB, 0 dB = a full-scale 1 kHz sine; silence is exactly 0."""
 
     sample_rate_hz = 24_000
     hop_samples = 320
@@ -40,11 +40,13 @@ class MelCodec(Codec):
 
     filters_MF: Tensor
 
-    def __init__(self, config: Config = Config()) -> None:  # noqa: B008 - frozen
+    def __init__(self, config: Config = Config()) -> None:
         super().__init__()
         self.config = config
         filters_MF = mel_filters(self.sample_rate_hz, _N_FFT, self.latent_dim)
-        self.register_buffer("filters_MF", filters_MF / _power_of_sine(filters_MF, self.sample_rate_hz), persistent=False)
+        self.register_buffer(
+            "filters_MF", filters_MF / _power_of_sine(filters_MF, self.sample_rate_hz), persistent=False
+        )
         self.floor = 10.0 ** (_FLOOR_DB / 10.0)
 
     def encode(self, wav_BCN: Tensor) -> Tensor:
@@ -54,7 +56,7 @@ class MelCodec(Codec):
         return (10.0 / _DB_PER_UNIT) * torch.log10(1.0 + mel_BMT / self.floor)
 
     def decode(self, z_BDT: Tensor) -> Tensor:
-        """z [B, 128, T] -> [B, 1, T * 320]. Gradients reach z through the magnitudes; the phases found are constants."""
+        """z [B, 128, T] -> [B, 1, T * 320]. Gradients reach z by the magnitudes; the phases found are constants."""
         power_BMT = self.floor * (torch.pow(10.0, z_BDT.clamp_min(0.0) * (_DB_PER_UNIT / 10.0)) - 1.0)
         magnitude_BFT = self._power_spectrum(power_BMT).clamp_min(1e-14).sqrt()
         with torch.no_grad():

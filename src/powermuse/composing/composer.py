@@ -21,6 +21,7 @@ from powermuse.weights import LoadedModel
 SHORTEST_S = 0.5
 MOST_GAIN = 3.0
 PEAK = 0.98
+_LEVEL_STEPS = 3
 Length = Literal["longer", "shorter", "groove", "harmony"]
 OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, steps done, steps in all."""
@@ -56,7 +57,7 @@ class Blend:
     gain: float
     """From the decoded level to the written one."""
     limited: bool
-    """Whether the level was held back by the gain's bound or by full scale."""
+    """Whether the bounds of gain and peak left the level more than 0.5 dB below the one wanted."""
     model: LoadedModel
     seed: int
 
@@ -84,9 +85,19 @@ class Composer:
         on_progress("decode", 0, 1)
         wav_CN = streams.decode(z_BDT, self.codec)[0, :, :samples].numpy()
         on_progress("decode", 1, 1)
-        wav_CN, gain, limited = at_level(wav_CN, groove.wav_CN, harmony.wav_CN)
+        wav_CN, gain, limited = at_level(wav_CN, groove.wav_CN, harmony.wav_CN, self.codec.sample_rate_hz)
         return Blend(
-            wav_CN, self.codec.sample_rate_hz, groove, harmony, stats, masks, seams, gain, limited, self.model, self.seed
+            wav_CN,
+            self.codec.sample_rate_hz,
+            groove,
+            harmony,
+            stats,
+            masks,
+            seams,
+            gain,
+            limited,
+            self.model,
+            self.seed,
         )
 
     def listen(self, path: str | os.PathLike[str]) -> Sound:
@@ -138,13 +149,18 @@ class Composer:
         return z_BDT, joined, means, seams  # type: ignore[return-value]
 
 
-def at_level(blend: np.ndarray, groove: np.ndarray, harmony: np.ndarray) -> tuple[np.ndarray, float, bool]:
-    """The blend at sqrt((rms_g^2 + rms_h^2) / 2), its gain at most 3 and its peak below full scale; the gain, and
-    whether one of these bounds held it back."""
+def at_level(
+    blend: np.ndarray, groove: np.ndarray, harmony: np.ndarray, sample_rate_hz: int
+) -> tuple[np.ndarray, float, bool]:
+    """The blend at sqrt((rms_g^2 + rms_h^2) / 2), its gain at most 3, its peaks limited below full scale; the gain,
+    and whether the bounds kept the level more than 0.5 dB below that."""
     wanted = math.sqrt((clips.rms(groove) ** 2 + clips.rms(harmony) ** 2) / 2)
-    free = wanted / max(clips.rms(blend), 1e-9)
-    gain = min(free, MOST_GAIN, PEAK / max(float(np.abs(blend).max(initial=0.0)), 1e-9))
-    return (blend * np.float32(gain)).astype(np.float32), gain, gain < free * 0.999
+    gain = 1.0
+    limited = blend
+    for _ in range(_LEVEL_STEPS):  # what the limiter takes away is given back, within the bound
+        gain = min(gain * wanted / max(clips.rms(limited), 1e-9), MOST_GAIN)
+        limited = clips.limit_peaks(blend * np.float32(gain), PEAK, sample_rate_hz)
+    return limited, gain, clips.rms(limited) < wanted * 10 ** (-0.5 / 20)
 
 
 def _target_samples(groove: Sound, harmony: Sound, length: Length) -> int:

@@ -127,14 +127,17 @@ def _title(report: dict[str, Any]) -> str:
 
 
 def _draw_masks(axis: Any, blend: Blend, seconds: float) -> None:
-    axis.set_ylabel("mean mask\nover time")
-    axis.set_ylim(0, 1)
+    """Who owns each channel at each moment: the groove's mask minus the harmony's."""
+    axis.set_ylabel("masks, channel\n(red groove,\nblue harmony)")
     if blend.masks is None:
         axis.text(0.5, 0.5, "this agent has no masks", transform=axis.transAxes, ha="center")
         return
-    for mask_DT, name in zip(blend.masks, ("groove", "harmony"), strict=True):
-        axis.plot(np.linspace(0, seconds, mask_DT.shape[1]), mask_DT.mean(axis=0), linewidth=0.8, label=name)
-    axis.legend(loc="upper right", fontsize="small", ncols=2)
+    groove_DT, harmony_DT = blend.masks
+    step = max(1, groove_DT.shape[1] // 2000)
+    axis.imshow(
+        (groove_DT - harmony_DT)[:, ::step], origin="lower", aspect="auto", cmap="RdBu_r", vmin=-1, vmax=1,
+        extent=(0, seconds, 0, len(groove_DT)), interpolation="nearest",
+    )  # fmt: skip
 
 
 def _draw_wave(axis: Any, wav_N: np.ndarray, seconds: float, offset: int, name: str) -> None:

@@ -17,7 +17,9 @@ DECODE_OVERLAP_FRAMES = 24
 
 def encode(wav_BCN: Tensor, codec: Codec) -> Clip:
     """Latents and features of a whole recording, piece by piece with context that is cut off again."""
-    return join([_encode_piece(wav_BCN, codec, begin, end) for begin, end in _pieces(wav_BCN.shape[-1], codec.hop_samples)])
+    return join(
+        [_encode_piece(wav_BCN, codec, begin, end) for begin, end in _pieces(wav_BCN.shape[-1], codec.hop_samples)]
+    )
 
 
 def decode(z_BDT: Tensor, codec: Codec) -> Tensor:

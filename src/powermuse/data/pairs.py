@@ -32,10 +32,16 @@ class PairSource:
         if len(dataset) == 0:
             raise BadInput(f"{where} is empty; prepare more songs")
         if crop_frames > dataset.header.clip_frames:
-            raise BadInput(f"{where} holds clips of {dataset.header.clip_frames} frames; data.crop_frames {crop_frames} is longer")
+            raise BadInput(
+                f"{where} holds clips of {dataset.header.clip_frames} frames; data.crop_frames {crop_frames} is longer"
+            )
         if pairing == "shuffled" and int(dataset.table["song"].min()) == int(dataset.table["song"].max()):
-            raise BadInput(f"{where} holds one song; shuffled pairs want two (data.pairing=continuation works with one)")
-        if pairing == "continuation" and not any(self._next_of(row) is not None for row in range(min(len(dataset), 4096))):
+            raise BadInput(
+                f"{where} holds one song; shuffled pairs want two (data.pairing=continuation works with one)"
+            )
+        if pairing == "continuation" and not any(
+            self._next_of(row) is not None for row in range(min(len(dataset), 4096))
+        ):
             raise BadInput(f"{where} holds no two clips in a row; data.pairing=shuffled works with single clips")
 
     def batch(self, seen: int, size: int) -> Pair:
@@ -69,7 +75,7 @@ class PairSource:
             attempt += 1
 
     def _consecutive(self, row: int) -> tuple[int, int]:
-        """The clip and the one after it; at the end of a file the last two, and where there are none the next file's."""
+        """The clip and the one after it; at a file's end its last two, and where there are none the next file's."""
         for candidate in range(row, row + len(self.dataset)):
             here = candidate % len(self.dataset)
             following, previous = self._next_of(here), here - 1

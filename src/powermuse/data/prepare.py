@@ -1,4 +1,4 @@
-"""From folders of music to a data set: walk, cut, drop silence, encode once, write shards that a restart goes on from."""
+"""From folders of music to a data set: walk, cut, drop silence, encode once, write shards to go on from."""
 
 import hashlib
 import json
@@ -96,7 +96,9 @@ def _what_remains(plan: Plan, header: Header, out: Path) -> tuple[list[tuple[Pat
     """Files still to do, sorted, with the names they go by, and the number of the next shard."""
     found = _walk(plan.folders)
     if not found:
-        raise BadInput(f"{', '.join(plan.folders)}: no sound files found (looked for {' '.join(sorted(files.SUFFIXES))})")
+        raise BadInput(
+            f"{', '.join(plan.folders)}: no sound files found (looked for {' '.join(sorted(files.SUFFIXES))})"
+        )
     if (out / "dataset.json").exists() or (out / "plan.json").exists():
         _check_same(header, out)
     elif out.exists() and any(out.iterdir()):
@@ -181,7 +183,9 @@ def _prepared_files(plan: Plan, todo: list[tuple[Path, str]]) -> Iterator[Prepar
             while waiting:
                 yield waiting.popleft().result()
         except BrokenProcessPool:
-            raise BadInput("a worker process died (out of memory?); run the same command again, or with fewer --workers") from None
+            raise BadInput(
+                "a worker process died (out of memory?); run the same command again, or with fewer --workers"
+            ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

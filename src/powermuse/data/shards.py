@@ -1,10 +1,10 @@
 """A data set on disk: shards of float16 latents with their features, and fixed-width tables of the clips.
 
-    DATASET/dataset.json            codec, rates, clip length, feature version, counts, what was left out and why
-    DATASET/shards/00000.safetensors   one tensor [D + 21, T] a clip (latents, 8 onset bands, 12 pitch classes, level);
-                                       its header describes the clips, so that everything else can be made again
-    DATASET/train.npy, val.npy      a row a clip: shard, row, song, file, start, level; memory-mapped
-    DATASET/names.json              files and songs by number
+DATASET/dataset.json            codec, rates, clip length, feature version, counts, what was left out and why
+DATASET/shards/00000.safetensors   one tensor [D + 21, T] a clip (latents, 8 onset bands, 12 pitch classes, level);
+                                   its header describes the clips, so that everything else can be made again
+DATASET/train.npy, val.npy      a row a clip: shard, row, song, file, start, level; memory-mapped
+DATASET/names.json              files and songs by number
 """
 
 import json

@@ -18,7 +18,9 @@ def coverage(groove_BDT: Tensor, harmony_BDT: Tensor) -> Tensor:
 
 def temporal_diversity(groove_BDT: Tensor, harmony_BDT: Tensor) -> Tensor:
     """Hinge on the variance over time, 0.05 wanted of each; its gradient is zero at constant masks (SPEC 7.1)."""
-    shortfall = [(_LEAST_VARIANCE - m.var(dim=-1, unbiased=False).mean()).clamp_min(0.0) for m in (groove_BDT, harmony_BDT)]
+    shortfall = [
+        (_LEAST_VARIANCE - m.var(dim=-1, unbiased=False).mean()).clamp_min(0.0) for m in (groove_BDT, harmony_BDT)
+    ]
     return shortfall[0] + shortfall[1]
 
 

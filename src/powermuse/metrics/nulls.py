@@ -37,9 +37,7 @@ def shifts(onset_curve: np.ndarray, frame_rate_hz: float) -> list[int]:
     those at which the source's own onset autocorrelation exceeds 0.8."""
     frames = len(onset_curve)
     wanted = {round(s * frame_rate_hz + q * frames / 4) % frames for s in SHIFTS_S for q in range(4)}
-    return sorted(
-        n for n in wanted if n and pearson(onset_curve, np.roll(onset_curve, n)) <= _LOOP_AUTOCORRELATION
-    )
+    return sorted(n for n in wanted if n and pearson(onset_curve, np.roll(onset_curve, n)) <= _LOOP_AUTOCORRELATION)
 
 
 def corrected(value: float, null: float) -> float | None:

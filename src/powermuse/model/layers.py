@@ -43,7 +43,9 @@ class TransformerBlock(nn.Module):
     def __init__(self, width: int, heads: int, ffn_width: int, dropout: float, attention_dropout: float) -> None:
         super().__init__()
         self.attention = SelfAttention(width, heads, attention_dropout)
-        self.ffn = nn.Sequential(nn.Linear(width, ffn_width), nn.GELU(), nn.Dropout(dropout), nn.Linear(ffn_width, width))
+        self.ffn = nn.Sequential(
+            nn.Linear(width, ffn_width), nn.GELU(), nn.Dropout(dropout), nn.Linear(ffn_width, width)
+        )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
         self.dropout = nn.Dropout(dropout)
 

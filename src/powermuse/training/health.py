@@ -15,9 +15,7 @@ class NotFinite(RuntimeError):
 def first_non_finite(model: nn.Module) -> Iterator[list[str]]:
     """Collects the names of the modules whose output is not finite, in the order they ran: the first is the culprit."""
     culprits: list[str] = []
-    handles = [
-        module.register_forward_hook(_watch(name, culprits)) for name, module in model.named_modules() if name
-    ]
+    handles = [module.register_forward_hook(_watch(name, culprits)) for name, module in model.named_modules() if name]
     try:
         yield culprits
     finally:
@@ -52,7 +50,9 @@ def diagnose(
         total, terms = step()
     bad_terms = [name for name, value in terms.items() if not bool(torch.isfinite(value))]
     bad_weights = [name for name, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
-    what = f"loss term {', '.join(bad_terms)}" if bad_terms else "the total" if not torch.isfinite(total) else "a gradient"
+    what = (
+        f"loss term {', '.join(bad_terms)}" if bad_terms else "the total" if not torch.isfinite(total) else "a gradient"
+    )
     where = f"first in layer {culprits[0]}" if culprits else "every layer's output was finite"
     if bad_weights:
         where += f", weight {bad_weights[0]} is not finite"

@@ -55,7 +55,11 @@ class MlflowTracker:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow import MlflowClient
 
-        uri = recipe.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{run.absolute().parent}/mlflow.db"
+        uri = (
+            recipe.tracking.uri
+            or os.environ.get("MLFLOW_TRACKING_URI")
+            or f"sqlite:///{run.absolute().parent}/mlflow.db"
+        )
         self._client = MlflowClient(tracking_uri=uri)
         self._id = self._resumed(run, uri) or self._created(run, uri, recipe)
 

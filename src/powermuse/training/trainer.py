@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from powermuse import weights
+from powermuse.agents import Agent
 from powermuse.codecs import Codec
 from powermuse.data.pairs import PairSource
 from powermuse.data.shards import Dataset
@@ -61,13 +62,20 @@ class Trainer:
         self.fabric = Fabric(accelerator="auto", devices=1, precision=self.settings.precision)
         torch.manual_seed(self.settings.seed)
         self.bare_model = weights.build_model(recipe, data.header.latent_dim)
-        self.objective = Objective(recipe.weights, self.bare_model.agent.penalty_names, data.header.sample_rate_hz)
+        agent = self.bare_model.agent
+        assert isinstance(agent, Agent)
+        self.objective = Objective(recipe.weights, agent.penalty_names, data.header.sample_rate_hz)
         if self.objective.needs_truth and recipe.data.pairing != "unity":
-            raise BadInput(f"weights: a term looks at the truth, which {recipe.data.pairing} pairs do not have; use data.pairing=unity")
+            raise BadInput(
+                f"weights: a term looks at the truth, which {recipe.data.pairing} pairs lack; use data.pairing=unity"
+            )
         self.codec = self._codec() if self.objective.needs_sound else None
         runs.open_run(self.run, recipe)
         self.bare_optimizer = torch.optim.AdamW(
-            self.bare_model.parameters(), self.settings.learning_rate, weight_decay=self.settings.weight_decay, fused=True
+            self.bare_model.parameters(),
+            self.settings.learning_rate,
+            weight_decay=self.settings.weight_decay,
+            fused=True,
         )
         self.model, self.optimizer = self.fabric.setup(self.bare_model, self.bare_optimizer)
         self.seen, self.best = 0, float("inf")
@@ -115,6 +123,7 @@ class Trainer:
         norm = self.fabric.clip_gradients(
             self.model, self.optimizer, max_norm=self.settings.clip_norm, error_if_nonfinite=False
         )
+        assert norm is not None
         self._gate(total, norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
