@@ -3,9 +3,14 @@
 import math
 from collections.abc import Callable
 
+import hypothesis
 import pytest
 import torch
 from torch import Tensor
+
+# The same examples in every run, none kept on disk, no time limit on a busy machine.
+hypothesis.settings.register_profile("house", derandomize=True, database=None, deadline=None)
+hypothesis.settings.load_profile("house")
 
 Music = Callable[..., Tensor]
 

@@ -110,7 +110,7 @@ def test_windows_cover_everything_and_the_last_ends_with_it(frames, window, hop,
     assert clips.window_starts(frames, window, hop) == begins
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(WINDOWINGS, st.integers(0, 1000))
 def test_pieces_cut_from_one_signal_give_it_back(windowing, seed):
     length, window, hop, overlap = windowing
@@ -120,7 +120,7 @@ def test_pieces_cut_from_one_signal_give_it_back(windowing, seed):
     torch.testing.assert_close(clips.overlap_add(pieces, begins, length, overlap), signal, rtol=1e-5, atol=1e-6)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(WINDOWINGS)
 def test_constant_in_is_constant_out(windowing):
     length, window, hop, overlap = windowing

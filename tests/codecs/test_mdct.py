@@ -33,7 +33,7 @@ def test_the_clip_comes_back_exactly_with_zeros_after_it(samples):
 
 def test_any_latents_come_back_exactly():
     z = 5.7 * torch.randn(2, HOP, 9, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(CODEC.encode(CODEC.decode(z)), z, rtol=0, atol=2e-5)
+    torch.testing.assert_close(CODEC.encode(CODEC.decode(z)), z, rtol=0, atol=5e-5)
 
 
 @pytest.mark.parametrize("hz", [100.0, 1000.0, 6000.0, 11_900.0])
@@ -41,24 +41,24 @@ def test_a_tone_lives_in_the_channels_of_its_pitch(hz):
     wav = torch.sin(2 * math.pi * hz * torch.arange(24_000, dtype=torch.float64) / 24_000).float()[None, None]
     energy = CODEC.encode(wav)[0, :, 2:-2].square().mean(dim=1)
     channel = hz / (12_000 / HOP)  # 37.5 Hz each
-    near = (torch.arange(HOP) + 0.5 - channel).abs() < 3.0
+    near = (torch.arange(HOP) + 0.5 - channel).abs() < 2.0
     assert energy[near].sum() > 0.99 * energy.sum()
 
 
 def test_inner_frames_are_the_mdct_of_the_textbook():
-    wav = noise(HOP * 6)
+    """Princen & Bradley's sum with the sine window over twice the hop; the sign of each channel and the direction of
+    time, in which textbooks differ, are read off the first frame."""
+    wav = noise(HOP * 7)
     z = CODEC.encode(wav)[0].double().numpy() / 57
     n, k = np.arange(2 * HOP), np.arange(HOP)
     window = np.sin(math.pi / (2 * HOP) * (n + 0.5))
-    cosines = np.cos(math.pi / HOP * np.outer(k + 0.5, n + 0.5 + HOP / 2))
-    signs = set()
-    for frame in range(1, 5):
-        block = wav[0, 0, frame * HOP - HOP // 2 :][: 2 * HOP].double().numpy()
-        textbook = math.sqrt(2 / HOP) * cosines @ (window * block)
-        sign = np.sign(textbook @ z[:, frame])
-        signs.add(sign)
-        np.testing.assert_allclose(z[:, frame], sign * textbook, rtol=0, atol=1e-6)
-    assert len(signs) == 1
+    cosines = math.sqrt(2 / HOP) * np.cos(math.pi / HOP * np.outer(k + 0.5, n + 0.5 + HOP / 2))
+    blocks = [wav[0, 0, frame * HOP - HOP // 2 :][: 2 * HOP].double().numpy() * window for frame in range(1, 6)]
+    forwards, backwards = (np.stack([cosines @ block[::step] for block in blocks], axis=1) for step in (1, -1))
+    gap = {id(x): np.abs(np.abs(x[:, 0]) - np.abs(z[:, 1])).max() for x in (forwards, backwards)}
+    textbook = min((forwards, backwards), key=lambda x: gap[id(x)])
+    signs = np.sign(textbook[:, :1] * z[:, 1:2])
+    np.testing.assert_allclose(z[:, 1:6], signs * textbook, rtol=0, atol=1e-6)
 
 
 def test_a_change_reaches_its_own_frame_and_one_neighbour_and_never_wraps_around():

@@ -25,7 +25,7 @@ def level_db(wav: Tensor) -> float:
 
 def test_silence_is_exactly_0_and_0_is_silence(codec):
     assert codec.encode(torch.zeros(1, 1, 3_200)).count_nonzero() == 0
-    assert level_db(codec.decode(torch.zeros(1, 128, 10))) < -120
+    assert level_db(codec.decode(torch.zeros(1, 128, 10))) < -100
 
 
 def test_a_full_scale_sine_of_1_khz_reads_70_db_above_the_floor(codec):
