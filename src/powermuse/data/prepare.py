@@ -112,7 +112,9 @@ def _what_remains(plan: Plan, header: Header, out: Path) -> tuple[list[tuple[Pat
 
 
 def _walk(folders: tuple[str, ...]) -> list[tuple[Path, str]]:
+    """Every sound file with its name: its path below what all the folders have in common, sorted by name."""
     found: dict[str, Path] = {}
+    common = Path(os.path.commonpath([Path(f).absolute() for f in folders]))
     for folder in map(Path, folders):
         if not folder.exists():
             raise BadInput(f"{folder}: no such directory")
@@ -120,8 +122,7 @@ def _walk(folders: tuple[str, ...]) -> list[tuple[Path, str]]:
             raise BadInput(f"{folder}: is a file; name the directory that holds the music")
         for path in folder.rglob("*"):
             if path.suffix.lower() in files.SUFFIXES and path.is_file() and not path.name.startswith("."):
-                name = str(path.relative_to(folder)) if len(folders) == 1 else str(path)
-                found[name] = path
+                found[str(path.absolute().relative_to(common))] = path
     return [(found[name], name) for name in sorted(found)]
 
 

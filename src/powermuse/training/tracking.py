@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,6 +54,8 @@ class MlflowTracker:
 
     def __init__(self, run: Path, recipe: Recipe) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        for chatty in ("mlflow", "alembic"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
         from mlflow import MlflowClient
 
         uri = (
