@@ -27,7 +27,10 @@ def mine(*overrides: str) -> Recipe:
         ("codec.options.phase_steps=8", dataclasses.replace(PLAIN, codec=Choice("mel", {"phase_steps": 8}))),
         ("codec.options={a: [1, x]}", dataclasses.replace(PLAIN, codec=Choice("mel", {"a": [1, "x"]}))),
         ("name=yours", dataclasses.replace(PLAIN, name="yours")),
-        ("tracking.uri=sqlite:///a=b.db", dataclasses.replace(PLAIN, tracking=recipe.TrackingRecipe(uri="sqlite:///a=b.db"))),
+        (
+            "tracking.uri=sqlite:///a=b.db",
+            dataclasses.replace(PLAIN, tracking=recipe.TrackingRecipe(uri="sqlite:///a=b.db")),
+        ),
         ("weights.gan=1", dataclasses.replace(PLAIN, weights={"gan": 1.0})),
         ("weights.gan=1e-3", dataclasses.replace(PLAIN, weights={"gan": 0.001})),
         ("weights.mask.balance=15", dataclasses.replace(PLAIN, weights={"mask.balance": 15.0})),
@@ -91,7 +94,9 @@ def test_what_a_recipe_does_not_know_is_refused_in_one_line_that_names_it(overri
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("setting", ["training.batch", "training.learning_rate", "data.pairing", "cascade.rms_scaling", "weights"])
+@pytest.mark.parametrize(
+    "setting", ["training.batch", "training.learning_rate", "data.pairing", "cascade.rms_scaling", "weights"]
+)
 def test_a_setting_without_a_value_is_refused(setting):
     with pytest.raises(BadInput, match=setting.split(".")[-1]):
         mine(f"{setting}=")

@@ -59,15 +59,18 @@ def test_a_name_finds_its_config_and_its_class():
 
 
 def test_a_file_put_into_the_folder_is_a_codec(folder):
+    before = registry.names("codecs")
     (folder / "echo.py").write_text(ECHO)
     (folder / "_notes.py").write_text("raise RuntimeError('never imported')")
-    assert registry.names("codecs") == sorted(["echo", "encodec", "mdct", "mel"])
+    assert registry.names("codecs") == sorted([*before, "echo"])
     assert registry.defaults("codecs", "echo") == {"gain": 1.0, "taps": 3}
     codec = registry.build("codecs", "echo", {"gain": 2}, louder=1.0)
     assert codec.encode(torch.ones(1, 1, 1)).item() == 3.0
 
 
-@pytest.mark.parametrize(("text", "count"), [(ECHO + ECHO.replace("Echo", "Second"), 2), (ECHO.split("class Echo")[0], 0)])
+@pytest.mark.parametrize(
+    ("text", "count"), [(ECHO + ECHO.replace("Echo", "Second"), 2), (ECHO.split("class Echo")[0], 0)]
+)
 def test_a_file_with_two_codecs_or_none_is_refused(folder, text, count):
     (folder / f"holding{count}.py").write_text(text)
     with pytest.raises(TypeError, match=f"exactly one Codec, it defines {count}"):
@@ -76,14 +79,14 @@ def test_a_file_with_two_codecs_or_none_is_refused(folder, text, count):
 
 @pytest.mark.parametrize("name", ["nope", "", "mel.Config", "__init__"])
 def test_an_unknown_name_is_refused_with_those_that_exist(name):
-    with pytest.raises(BadInput, match="no codec is called .* there are: encodec, mdct, mel") as refusal:
+    with pytest.raises(BadInput) as refusal:
         registry.build("codecs", name, {})
-    assert repr(name) in str(refusal.value)
-    assert "\n" not in str(refusal.value)
+    assert str(refusal.value) == f"no codec is called {name!r}; there are: {', '.join(registry.names('codecs'))}"
 
 
 @pytest.mark.parametrize(
-    ("options", "named"), [({"nope": 1}, "nope"), ({"seed": "first"}, "seed"), ({"seed": 1.5}, "seed"), ({"seed": None}, "seed")]
+    ("options", "named"),
+    [({"nope": 1}, "nope"), ({"seed": "first"}, "seed"), ({"seed": 1.5}, "seed"), ({"seed": None}, "seed")],
 )
 def test_an_option_that_the_codec_does_not_have_or_cannot_use_is_refused_in_one_line(options, named):
     with pytest.raises(BadInput, match=f"codec mel: .*{named}") as refusal:

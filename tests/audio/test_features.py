@@ -129,6 +129,11 @@ def test_a_detuned_triad_still_has_its_notes_and_tells_its_tuning(detune):
     assert features.tuning_semitones(power).item() == pytest.approx(detune, abs=0.03)
 
 
+def test_what_is_too_quiet_to_hear_has_no_chroma():
+    assert features.chroma(1e-5 * triad(0)).eq(0).all()
+    assert features.chroma(1e-3 * triad(0)).amax() == 1
+
+
 def test_tuning_is_worth_its_work():
     in_tune, detuned = features.chroma(triad(0))[0, :, 8:-8], features.chroma(triad(0, 0.4))[0, :, 8:-8]
     assert (in_tune - detuned).abs().max() < 0.1

@@ -199,6 +199,22 @@ def test_what_cannot_be_used_is_refused_in_one_line_that_names_the_file(tmp_path
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        ("missing", "no such file"),
+        ("directory", "is a directory"),
+        ("empty", "is empty"),
+        ("no samples", "0 samples"),
+        ("NaN", "not finite"),
+        ("text as m4a", "not a sound file"),
+    ],
+)
+def test_a_refusal_says_what_was_found(tmp_path, case, reason):
+    with pytest.raises(Unreadable, match=reason):
+        files.read(BAD[case](tmp_path))
+
+
 @pytest.mark.parametrize("case", ["text as wav", "wav cut in its header", "ogg cut in its header"])
 def test_the_reason_is_a_reason_and_not_the_path_again(tmp_path, case):
     path = BAD[case](tmp_path)
@@ -256,7 +272,12 @@ def test_samples_that_full_scale_cannot_hold_are_not_written(tmp_path, sample):
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("clip.mp3", ".wav or .flac"), ("clip", ".wav or .flac"), ("nowhere/clip.wav", "nowhere"), ("folder.wav", "directory")],
+    [
+        ("clip.mp3", ".wav or .flac"),
+        ("clip", ".wav or .flac"),
+        ("nowhere/clip.wav", "nowhere"),
+        ("folder.wav", "directory"),
+    ],
 )
 def test_a_place_that_cannot_be_written_is_refused_with_the_reason(tmp_path, name, reason):
     (tmp_path / "folder.wav").mkdir()
@@ -266,7 +287,7 @@ def test_a_place_that_cannot_be_written_is_refused_with_the_reason(tmp_path, nam
 
 
 def test_a_directory_without_permission_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: not (Path(path) == tmp_path and mode == os.W_OK))  # root may all
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path or mode != os.W_OK)  # root may do all
     with pytest.raises(BadInput, match="not writable"):
         files.check_writable(tmp_path / "clip.wav")
 

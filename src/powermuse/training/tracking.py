@@ -54,9 +54,10 @@ class MlflowTracker:
 
     def __init__(self, run: Path, recipe: Recipe) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        for chatty in ("mlflow", "alembic"):
-            logging.getLogger(chatty).setLevel(logging.WARNING)
         from mlflow import MlflowClient
+
+        for chatty in ("mlflow", "alembic"):  # after the import, which sets them to talk
+            logging.getLogger(chatty).setLevel(logging.WARNING)
 
         uri = (
             recipe.tracking.uri

@@ -1,0 +1,460 @@
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+import sounds
+from powermuse import registry
+from powermuse.audio import clips, features, files
+from powermuse.data import prepare as preparing
+from powermuse.data import shards
+from powermuse.data.prepare import Plan, Summary, prepare, validation_songs
+from powermuse.data.shards import Dataset
+from powermuse.types import BadInput
+
+RATE = sounds.RATE_HZ
+CLIP = 16 * RATE
+# The command itself, with shards so small that there is something to interrupt.
+SMALL_SHARDS = """
+import sys
+from powermuse.data import prepare
+prepare.CLIPS_A_SHARD = 2
+from powermuse.cli import main
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+
+
+def plan(folder: Path, out: Path, **changes: object) -> Plan:
+    return Plan((str(folder),), str(out), **{"codec": "mdct", "workers": 1, **changes})  # type: ignore[arg-type]
+
+
+def table(out: Path) -> list[tuple[str, str, str, float]]:
+    """Every clip of a data set: split, file, song, start."""
+    rows = []
+    for split in shards.SPLITS:
+        data = Dataset(out, split)
+        names = data.names
+        rows += [(split, names["files"][r["file"]], names["songs"][r["song"]], float(r["start_s"])) for r in data.table]
+    return sorted(rows, key=lambda row: row[1:])
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def moments(folder: Path) -> dict[str, int]:
+    return {str(p): p.stat().st_mtime_ns for p in folder.rglob("*.safetensors")}
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+class Killed(NamedTuple):
+    """A run of two workers that was killed after its first shard."""
+
+    music: Path
+    out: Path
+    workers_that_stayed: int
+
+
+@pytest.fixture(scope="module")
+def small_shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts `powermuse prepare` with shards of 2 clips, here and in processes of their own, ended with the tests."""
+    driver = tmp_path_factory.mktemp("driver") / "driver.py"
+    driver.write_text(SMALL_SHARDS)
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object, **options: Any) -> "subprocess.Popen[str]":
+        command = [sys.executable, str(driver), "prepare", *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen(command, text=True, **{**pipes, **options}))
+        return started[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparing, "CLIPS_A_SHARD", 2)
+        yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory, small_shards: Start) -> Killed:
+    folder = tmp_path_factory.mktemp("killed")
+    music = sounds.library(folder / "music")
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = small_shards(music, "-o", folder / "out", "--codec", "mel", "--workers", 2, **silent)
+    wait_for_shards(folder / "out", 1, process)
+    workers = children(process.pid)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    until = time.monotonic() + 5
+    while alive(workers) and time.monotonic() < until:
+        time.sleep(0.02)
+    stayed = alive(workers)
+    for pid in stayed:
+        os.kill(pid, signal.SIGKILL)
+    return Killed(music, folder / "out", len(stayed))
+
+
+def wait_for_shards(out: Path, count: int, process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + 120
+    while len(list((out / "shards").glob("[0-9]*.safetensors"))) < count:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until, "no shard came"
+        time.sleep(0.002)
+
+
+# What becomes a clip
+
+
+def test_music_is_found_in_folders_of_folders_and_cut_to_whole_clips_of_16_s(tmp_path):
+    sounds.write(tmp_path / "music/b/deep/er.wav", sounds.song(40.0, 1))
+    sounds.write(tmp_path / "music/a.FLAC", sounds.song(16.0, 2))
+    sounds.write(tmp_path / "music/.hidden.wav", sounds.song(16.0, 3))
+    (tmp_path / "music/notes.txt").write_text("no music")
+    found = prepare(plan(tmp_path / "music", tmp_path / "out", validation_share=0.0))
+    assert [row[1:] for row in table(tmp_path / "out")] == [
+        ("a.FLAC", "a.FLAC", 0.0),
+        ("b/deep/er.wav", "b/deep/er.wav", 0.0),
+        ("b/deep/er.wav", "b/deep/er.wav", 16.0),
+    ]
+    assert found == Summary({"train": 3, "val": 0}, {"train": 2, "val": 0}, 3 * 16 / 3600, [])
+
+
+def test_files_of_several_folders_are_named_by_what_the_folders_have_not_in_common(tmp_path):
+    first = sounds.write(tmp_path / "one/a.wav", sounds.song(16.0, 1)).parent
+    second = sounds.write(tmp_path / "two/a.wav", sounds.song(16.0, 2)).parent
+    prepare(Plan((str(first), str(second)), str(tmp_path / "out"), "mdct", workers=1))
+    assert [row[1] for row in table(tmp_path / "out")] == ["one/a.wav", "two/a.wav"]
+
+
+def test_a_folder_that_is_added_later_brings_no_clip_twice(tmp_path):
+    first = sounds.write(tmp_path / "one/a.wav", sounds.song(16.0, 1)).parent
+    second = sounds.write(tmp_path / "two/b.wav", sounds.song(16.0, 2)).parent
+    prepare(plan(first, tmp_path / "out"))
+    try:
+        prepare(Plan((str(first), str(second)), str(tmp_path / "out"), "mdct", workers=1))
+    except BadInput as error:
+        assert "name another directory" in str(error)
+    else:
+        assert len(table(tmp_path / "out")) == 2
+
+
+def test_silent_clips_are_dropped_and_counted(tmp_path):
+    gap = np.zeros((1, CLIP), np.float32)
+    sounds.write(tmp_path / "music/a.wav", np.hstack([sounds.song(16.0, 1), gap, gap, sounds.song(16.0, 2)]))
+    summary = prepare(plan(tmp_path / "music", tmp_path / "out"))
+    assert [row[3] for row in table(tmp_path / "out")] == [0.0, 48.0]
+    assert [(f.path, f.clips, f.skipped, f.unreadable) for f in summary.left_out] == [
+        ("a.wav", 2, "2 of 4 clips silent", False)
+    ]
+
+
+def test_short_files_are_left_out_with_a_hint_or_looped(tmp_path):
+    sounds.write(tmp_path / "music/long.wav", sounds.song(16.0, 1))
+    beat = sounds.drums(5.0, 2)
+    sounds.write(tmp_path / "music/short.wav", beat)
+    sounds.write(tmp_path / "music/tiny.wav", beat[:, : RATE // 2])
+    left_out = {f.path: f.skipped for f in prepare(plan(tmp_path / "music", tmp_path / "no")).left_out}
+    assert left_out == {
+        "short.wav": "5.0 s, shorter than a clip of 16 s; --loop-short repeats it",
+        "tiny.wav": "0.5 s, shorter than a clip of 16 s",
+    }
+    summary = prepare(plan(tmp_path / "music", tmp_path / "yes", loop_short=True, validation_share=0.0))
+    assert [f.path for f in summary.left_out] == ["tiny.wav"]
+    data = Dataset(tmp_path / "yes")
+    looped = next(i for i, row in enumerate(data.table) if data.names["files"][row["file"]] == "short.wav")
+    onsets = data.clips([looped]).onsets_BKT[0].mean(0)
+    assert np.corrcoef(onsets[20:800], onsets[20 + 375 : 800 + 375])[0, 1] > 0.99  # 5 s are 375 frames
+
+
+def test_unreadable_files_are_listed_with_their_reason_and_the_others_kept(tmp_path):
+    sounds.write(tmp_path / "music/good.wav", sounds.song(16.0, 1))
+    (tmp_path / "music/bad.wav").write_text("these are words")
+    (tmp_path / "music/empty.flac").touch()
+    summary = prepare(plan(tmp_path / "music", tmp_path / "out"))
+    reasons = {f.path: f.skipped for f in summary.left_out}
+    assert all(f.unreadable for f in summary.left_out)
+    assert reasons["empty.flac"] == "the file is empty"
+    assert "is not a sound file that can be read" in reasons["bad.wav"]
+    assert [row[1] for row in table(tmp_path / "out")] == ["good.wav"]
+    listed = json.loads((tmp_path / "out/dataset.json").read_text())["left_out"]
+    assert {entry["path"]: entry["skipped"] for entry in listed} == reasons
+
+
+def test_any_rate_and_channel_count_is_brought_to_the_codecs(tmp_path):
+    wav = sounds.song(16.0, 1)
+    sounds.write(tmp_path / "music/a.wav", wav)
+    sounds.write(tmp_path / "music/b.wav", np.vstack([files.resample(wav, RATE, 44_100)] * 2), 44_100)
+    prepare(plan(tmp_path / "music", tmp_path / "out", codec="mel", validation_share=0.0))
+    assert [row[1] for row in table(tmp_path / "out")] == ["a.wav", "b.wav"]
+    a, b = Dataset(tmp_path / "out").clips([0, 1]).z_BDT
+    inside = slice(0, 110)  # up to 9 kHz, where resampling leaves everything
+    assert (a[inside] - b[inside]).abs().mean() < 0.02 * a.abs().mean()
+
+
+def test_a_file_name_that_is_no_utf_8_is_taken_as_it_is(tmp_path):
+    path = tmp_path / "music" / os.fsdecode(b"caf\xe9.wav")
+    sounds.write(tmp_path / "music/a.wav", sounds.song(16.0, 1)).rename(path)
+    sounds.write(tmp_path / "music/b.wav", sounds.song(16.0, 2))
+    prepare(plan(tmp_path / "music", tmp_path / "out"))
+    assert {row[1] for row in table(tmp_path / "out")} == {path.name, "b.wav"}
+
+
+# What stands in a data set
+
+
+@pytest.mark.parametrize("codec_name", ["mel", "mdct"])
+def test_packed_latents_are_the_codecs_and_features_those_of_the_levelled_clip(tmp_path, codec_name):
+    path = sounds.write(tmp_path / "music/a.wav", sounds.song(34.0, 3, level_db=-31.0))
+    prepare(plan(tmp_path / "music", tmp_path / "out", codec=codec_name))
+    found = Dataset(tmp_path / "out").clips([0, 1])
+    codec = registry.build("codecs", codec_name, {})
+    for i, start in enumerate((0, CLIP)):
+        levelled, _ = clips.normalise_level(files.read(path, RATE)[:, start : start + CLIP])
+        wav = torch.from_numpy(levelled)
+        # Half precision keeps 11 bits: half a unit in the last place is 2^-11 of the value.
+        torch.testing.assert_close(found.z_BDT[i], codec.encode(wav[None])[0], rtol=2**-11 + 1e-4, atol=2e-4)
+        wanted = features.extract(wav)
+        torch.testing.assert_close(found.onsets_BKT[i], wanted.onsets_BKT[0], rtol=2**-11 + 1e-4, atol=2e-4)
+        torch.testing.assert_close(found.chroma_BPT[i], wanted.chroma_BPT[0], rtol=2**-11 + 1e-4, atol=2e-3)
+        torch.testing.assert_close(found.level_BT[i], wanted.level_BT[0], rtol=2**-11 + 1e-4, atol=2e-4)
+
+
+def test_the_table_holds_start_and_level_of_each_clip(tmp_path):
+    wav = np.hstack([sounds.chords(16.0, 1, level_db=-15.0), sounds.chords(16.0, 2, level_db=-45.0)])
+    sounds.write(tmp_path / "music/a.wav", wav)
+    prepare(plan(tmp_path / "music", tmp_path / "out"))
+    rows = Dataset(tmp_path / "out").table
+    assert rows["start_s"].tolist() == [0.0, 16.0]
+    assert rows["level_db"].tolist() == pytest.approx([-15.0, -45.0], abs=0.05)
+
+
+def test_dataset_json_counts_clips_songs_and_hours(dataset):
+    told = json.loads((dataset / "dataset.json").read_text())
+    assert told["clips"] == {"train": 6, "val": 4}
+    assert told["songs"] == {"train": 2, "val": 2}
+    assert told["hours"] == round(10 * 16 / 3600, 3)
+    assert told["header"]["codec"] == "mdct"
+    assert told["header"]["clip_frames"] == 1200
+
+
+# The split
+
+
+def test_no_song_is_on_both_sides(dataset):
+    sides = {song: {row[0] for row in table(dataset) if row[2] == song} for song in sounds.SONGS}
+    assert sides == {"ada.wav": {"train"}, "cab.wav": {"train"}, "bix.wav": {"val"}, "duke.wav": {"val"}}
+
+
+def test_where_songs_are_folders_all_files_of_one_stay_on_one_side(tmp_path):
+    for seed in range(12):
+        sounds.write(tmp_path / f"music/song{seed // 3}/take{seed}.wav", sounds.chords(16.0, seed))
+    prepare(plan(tmp_path / "music", tmp_path / "out", songs_are="folders", validation_share=0.5))
+    rows = table(tmp_path / "out")
+    assert {row[2] for row in rows} == {"song0", "song1", "song2", "song3"}
+    assert len({(row[0], row[2]) for row in rows}) == 4
+    assert {row[0] for row in rows} == {"train", "val"}
+
+
+def test_about_the_wanted_share_of_songs_is_kept_and_each_keeps_its_side_when_others_come():
+    names = [f"song {i}" for i in range(2000)]
+    half, all_of_them = validation_songs(names[:1000], 0.1), validation_songs(names, 0.1)
+    assert half == {song for song in all_of_them if song in set(names[:1000])}
+    assert 150 < len(all_of_them) < 250  # binomial: 200 +- 13
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.0, 0), (1e-9, 1), (0.999999, 1)])
+def test_two_songs_are_divided_unless_no_validation_is_wanted(share, kept):
+    assert len(validation_songs(["a", "b"], share)) == kept
+
+
+def test_a_single_song_is_for_training():
+    assert validation_songs(["a"], 0.9999) in (set(), {"a"}) and validation_songs(["a"], 0.1) == set()
+
+
+# Going on after an interruption
+
+
+def test_killed_in_the_middle_and_started_again_it_is_what_an_uninterrupted_run_makes(killed, tmp_path):
+    done_before = moments(killed.out)
+    assert 1 <= len(done_before) < 4
+    assert not (killed.out / "dataset.json").exists()
+    prepare(plan(killed.music, killed.out, codec="mel"))
+    prepare(plan(killed.music, tmp_path / "whole", codec="mel"))
+    assert len(moments(killed.out)) == 4
+    assert done_before.items() <= moments(killed.out).items()
+    assert content(killed.out) == content(tmp_path / "whole")
+
+
+def test_a_killed_run_leaves_no_worker_behind(killed):
+    assert killed.workers_that_stayed == 0
+
+
+def test_a_second_run_does_nothing(tmp_path):
+    music = sounds.write(tmp_path / "music/a.wav", sounds.song(16.0, 1)).parent
+    first = prepare(plan(music, tmp_path / "out"))
+    before, when = content(tmp_path / "out"), moments(tmp_path / "out")
+    calls: list[object] = []
+    assert prepare(plan(music, tmp_path / "out"), lambda *what: calls.append(what)) == first
+    assert calls == []
+    assert moments(tmp_path / "out") == when
+    assert content(tmp_path / "out") == before
+
+
+def test_new_files_are_added_to_what_is_there(tmp_path):
+    music = sounds.write(tmp_path / "music/b.wav", sounds.song(16.0, 1)).parent
+    prepare(plan(music, tmp_path / "out", validation_share=0.0))
+    when = moments(tmp_path / "out")
+    sounds.write(music / "a.wav", sounds.song(32.0, 2))
+    calls: list[tuple[int, int, str, int]] = []
+    prepare(plan(music, tmp_path / "out", validation_share=0.0), lambda *what: calls.append(what))
+    assert calls == [(1, 1, "a.wav", 2)]
+    assert when.items() <= moments(tmp_path / "out").items()
+    assert [row[1] for row in table(tmp_path / "out")] == ["a.wav", "a.wav", "b.wav"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"codec": "mel"},
+        {"codec": "encodec", "codec_options": {"source": "random"}},
+        {"loop_short": True},
+        {"songs_are": "folders"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_another_codec_or_option_into_the_same_directory_is_refused(tmp_path, change):
+    music = sounds.write(tmp_path / "music/a.wav", sounds.song(16.0, 1)).parent
+    prepare(plan(music, tmp_path / "out"))
+    before = content(tmp_path / "out")
+    with pytest.raises(BadInput, match=f"{next(iter(change))}.*name another directory"):
+        prepare(plan(music, tmp_path / "out", **change))
+    assert content(tmp_path / "out") == before
+
+
+def test_another_option_of_the_codec_is_refused_by_its_name(tmp_path):
+    music = sounds.write(tmp_path / "music/a.wav", sounds.song(16.0, 1)).parent
+    prepare(plan(music, tmp_path / "out", codec="mel"))
+    with pytest.raises(BadInput, match=r"phase_steps.*name another directory"):
+        prepare(plan(music, tmp_path / "out", codec="mel", codec_options={"phase_steps": 5}))
+
+
+def test_following_the_hint_to_loop_short_files_does_not_end_in_the_same_hint(tmp_path):
+    music = sounds.write(tmp_path / "music/a.wav", sounds.song(5.0, 1)).parent
+    with pytest.raises(BadInput, match="--loop-short repeats it"):
+        prepare(plan(music, tmp_path / "out"))
+    try:
+        assert prepare(plan(music, tmp_path / "out", loop_short=True)).clips["train"] == 1
+    except BadInput as error:
+        assert "name another directory" in str(error)
+
+
+def test_a_source_that_changed_is_refused(tmp_path):
+    path = sounds.write(tmp_path / "music/a.wav", sounds.song(16.0, 1))
+    prepare(plan(path.parent, tmp_path / "out"))
+    sounds.write(path, sounds.song(17.0, 1))
+    with pytest.raises(BadInput, match=r"a\.wav: has changed since it was prepared"):
+        prepare(plan(path.parent, tmp_path / "out"))
+
+
+def test_an_output_directory_that_is_no_data_set_is_refused_and_left_alone(tmp_path):
+    path = sounds.write(tmp_path / "music/a.wav", sounds.song(16.0, 1))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/letter.txt").write_text("dear")
+    with pytest.raises(BadInput, match="is not empty and not a data set"):
+        prepare(plan(path.parent, tmp_path / "out"))
+    assert content(tmp_path / "out") == {"letter.txt": b"dear"}
+
+
+def test_music_without_one_usable_clip_is_refused_with_the_first_reason(tmp_path):
+    sounds.write(tmp_path / "music/a.wav", np.zeros((1, CLIP), np.float32))
+    with pytest.raises(BadInput, match=r"not one usable clip in 1 files \(the first: a.wav: 1 of 1 clips silent\)"):
+        prepare(plan(tmp_path / "music", tmp_path / "out"))
+
+
+def test_a_full_disk_ends_in_one_line_and_no_half_written_shard(tmp_path, small_shards):
+    sounds.write(tmp_path / "music/a.wav", sounds.chords(32.0, 1))
+    sounds.write(tmp_path / "music/b.wav", sounds.chords(96.0, 2))  # a shard of 4.9 MB, a's has 1.6
+
+    def fill() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
+
+    process = small_shards(
+        tmp_path / "music", "-o", tmp_path / "out", "--codec", "mdct", "--workers", 1, preexec_fn=fill
+    )
+    out, error = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert out == ""
+    assert error.startswith("powermuse: ") and error.count("\n") == 1, error
+    assert [p.name for p in (tmp_path / "out/shards").iterdir()] == ["00000.safetensors"]
+    assert [i.file for i in shards.read_shard_header(tmp_path / "out/shards/00000.safetensors")[0]] == ["a.wav"] * 2
+
+
+# Several processes
+
+
+def test_two_workers_make_exactly_what_one_makes(tmp_path):
+    music = sounds.library(tmp_path / "music")
+    (music / "bad.wav").write_text("these are words")
+    summaries = [prepare(plan(music, tmp_path / str(n), codec="mel", workers=n)) for n in (1, 2)]
+    assert summaries[0] == summaries[1]
+    assert content(tmp_path / "1") == content(tmp_path / "2")
+
+
+def test_one_file_for_many_workers_leaves_this_process_its_threads(tmp_path):
+    music = sounds.write(tmp_path / "music/a.wav", sounds.song(16.0, 1)).parent
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        prepare(plan(music, tmp_path / "out", workers=0))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_ctrl_c_ends_it_and_its_workers_in_one_line(tmp_path, small_shards):
+    for seed in range(4):
+        sounds.write(tmp_path / f"music/{seed}.wav", sounds.chords(64.0, seed))
+    process = small_shards(tmp_path / "music", "-o", tmp_path / "out", "--workers", 2, start_new_session=True)
+    wait_for_shards(tmp_path / "out", 1, process)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all of them
+    _, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (130, "powermuse: stopped\n")
+
+
+def children(pid: int) -> list[int]:
+    """Processes that this one started, from /proc."""
+    return [int(c) for task in Path(f"/proc/{pid}/task").iterdir() for c in (task / "children").read_text().split()]
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Those that run: neither gone nor waiting to be buried."""
+    states = {pid: Path(f"/proc/{pid}/stat") for pid in pids}
+    return [
+        pid for pid, stat in states.items() if stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    ]
+
+
+def test_every_shard_describes_the_clips_it_holds(dataset):
+    described = 0
+    for path in sorted((dataset / "shards").iterdir()):
+        infos, books = shards.read_shard_header(path)
+        with safe_open(path, framework="pt") as shard:
+            assert len(list(shard.keys())) == len(infos) == sum(book.clips for book in books)
+        described += len(infos)
+    assert described == 10

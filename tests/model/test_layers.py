@@ -1,0 +1,104 @@
+"""The blocks against torch's own and against formulas written out."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from powermuse.model.layers import SelfAttention, TransformerBlock, sinusoids
+
+WIDTH, HEADS, FFN = 24, 3, 40
+
+
+@pytest.fixture
+def x_BTW():
+    return torch.randn(2, 9, WIDTH, generator=torch.Generator().manual_seed(0))
+
+
+def _block(dropout: float = 0.0, attention_dropout: float = 0.0) -> TransformerBlock:
+    torch.manual_seed(1)
+    block = TransformerBlock(WIDTH, HEADS, FFN, dropout, attention_dropout)
+    for parameter in block.parameters():
+        nn.init.normal_(parameter, std=0.3)  # biases and norms too: a zero would hide a swap
+    return block
+
+
+def _same_in_torch(block: TransformerBlock) -> nn.TransformerEncoderLayer:
+    layer = nn.TransformerEncoderLayer(WIDTH, HEADS, FFN, 0.0, "gelu", batch_first=True, norm_first=False)
+    layer.self_attn.in_proj_weight = block.attention.inward.weight
+    layer.self_attn.in_proj_bias = block.attention.inward.bias
+    layer.self_attn.out_proj.load_state_dict(block.attention.outward.state_dict())
+    for ours, theirs in (
+        (block.ffn[0], layer.linear1),
+        (block.ffn[3], layer.linear2),
+        (block.norms[0], layer.norm1),
+        (block.norms[1], layer.norm2),
+    ):
+        theirs.load_state_dict(ours.state_dict())
+    return layer
+
+
+def test_a_block_is_torchs_post_norm_encoder_layer(x_BTW):
+    block = _block()
+    torch.testing.assert_close(block(x_BTW), _same_in_torch(block)(x_BTW))
+
+
+def test_a_block_gives_its_input_the_gradient_that_torchs_gives(x_BTW):
+    block = _block()
+    slopes = []
+    for layer in (block, _same_in_torch(block)):
+        x = x_BTW.clone().requires_grad_()
+        layer(x).pow(3).sum().backward()
+        slopes.append(x.grad)
+    torch.testing.assert_close(*slopes, rtol=1e-4, atol=1e-4)
+
+
+def test_attention_is_a_softmax_over_scaled_products_head_by_head(x_BTW):
+    attention = _block().attention
+    query, key, value = (attention.inward(x_BTW)[..., k * WIDTH : (k + 1) * WIDTH] for k in range(3))
+    heads = []
+    for h in range(HEADS):
+        mine = slice(h * WIDTH // HEADS, (h + 1) * WIDTH // HEADS)
+        likeness = query[..., mine] @ key[..., mine].mT / math.sqrt(WIDTH // HEADS)
+        share = likeness.exp() / likeness.exp().sum(dim=-1, keepdim=True)
+        heads.append(share @ value[..., mine])
+    torch.testing.assert_close(attention(x_BTW), attention.outward(torch.cat(heads, dim=-1)))
+
+
+def test_attention_without_positions_does_not_know_the_order_of_frames(x_BTW):
+    attention, order = _block().attention, torch.randperm(9, generator=torch.Generator().manual_seed(3))
+    torch.testing.assert_close(attention(x_BTW[:, order]), attention(x_BTW)[:, order])
+
+
+def test_attention_has_4_w2_plus_4_w_weights():
+    assert sum(p.numel() for p in SelfAttention(256, 8, 0.0).parameters()) == 4 * 256**2 + 4 * 256
+
+
+def test_heads_that_do_not_divide_the_width_are_refused():
+    with pytest.raises(ValueError, match="5 heads do not divide the width 24"):
+        SelfAttention(24, 5, 0.0)
+
+
+@pytest.mark.parametrize("dropouts", [(0.5, 0.0), (0.0, 0.5)], ids=["dropout", "attention dropout"])
+def test_dropout_acts_in_training_only(x_BTW, dropouts):
+    block = _block(*dropouts)
+    assert not torch.equal(block(x_BTW), block(x_BTW))
+    block.eval()
+    assert torch.equal(block(x_BTW), block(x_BTW))
+    torch.testing.assert_close(block(x_BTW), _block()(x_BTW))
+
+
+def test_positions_are_sines_and_cosines_of_falling_rate():
+    positions = sinusoids(50, 8)
+    assert positions[0].tolist() == [0.0, 1.0] * 4
+    for frame in (1, 7, 49):
+        angles = [frame / 10_000 ** (k / 8) for k in (0, 2, 4, 6)]
+        by_hand = [f(angle) for angle in angles for f in (math.sin, math.cos)]
+        assert positions[frame].tolist() == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_positions_of_an_odd_width_are_those_of_the_width_asked_for():
+    angles = [3 / 10_000 ** (k / 5) for k in (0, 2, 4)]
+    by_hand = [f(angle) for angle in angles for f in (math.sin, math.cos)][:5]
+    assert sinusoids(4, 5)[3].tolist() == pytest.approx(by_hand, abs=1e-6)
