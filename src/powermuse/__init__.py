@@ -22,7 +22,7 @@ _PUBLIC = {
     "Trainer": "powermuse.training.trainer",
 }
 
-__all__ = sorted(_PUBLIC)  # noqa: PLE0605 - a list of strings
+__all__ = sorted(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,6 @@
 """The objective: named terms times weights. An ablation is a changed weight in a recipe."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -29,6 +30,8 @@ class Objective(nn.Module):
                 raise BadInput(
                     f"weights: no term is called {name!r} in this run; there are: {', '.join(sorted(known))}"
                 )
+            if not math.isfinite(weights[name]):
+                raise BadInput(f"weights: {name} is {weights[name]}; a finite number is wanted")
         self.weights = {name: weight for name, weight in weights.items() if weight != 0.0}
         if not self.weights:
             raise BadInput("weights: every term has weight 0: nothing to learn; name one, such as latent.groove: 1")

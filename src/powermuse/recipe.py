@@ -1,10 +1,11 @@
 """The complete, typed description of a run: nested frozen dataclasses, YAML in and out, dotted overrides."""
 
+import copy
 import dataclasses
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 
@@ -126,7 +127,7 @@ def load(name_or_file: str, overrides: list[str] | None = None) -> Recipe:
     if name_or_file in shipped():
         text = (resources.files("powermuse") / "recipes" / f"{name_or_file}.yaml").read_text()
     elif path.suffix in (".yaml", ".yml") and path.is_file():
-        text = path.read_text()
+        text = _text(path)
     else:
         raise BadInput(f"no recipe is called {name_or_file!r}; shipped: {', '.join(shipped())}; or name a .yaml file")
     return parse(text, f"recipe {name_or_file}", overrides)
@@ -142,7 +143,15 @@ def parse(text: str, where: str, overrides: list[str] | None = None) -> Recipe:
         raise BadInput(f"{where}: a mapping is wanted, such as 'name: mine'")
     for override in overrides or []:
         _apply(content, override)
-    return typed(Recipe, content, where)
+    as_written = copy.deepcopy(content)
+    run = typed(Recipe, content, where)
+    # jsonargparse reads strings inside options a second time ("no" -> False): they are typed by their own Config later.
+    given = {kind: as_written.get(kind, {}).get("options", {}) for kind in ("codec", "agent")}
+    return dataclasses.replace(
+        run,
+        codec=dataclasses.replace(run.codec, options=given["codec"]),
+        agent=dataclasses.replace(run.agent, options=given["agent"]),
+    )
 
 
 def dump(recipe: Recipe) -> str:
@@ -157,12 +166,31 @@ def typed(cls: type[T], content: dict[str, Any], where: str) -> T:
     for group in dataclasses.fields(cls):  # type: ignore[arg-type]
         if dataclasses.is_dataclass(group.type) and not isinstance(content.get(group.name, {}), dict):
             raise BadInput(f"{where}: {group.name} is a group of settings, not {content[group.name]!r}")
+    _refuse_null(cls, content, where)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(cls, None)
     try:
         return cls(**dict(parser.instantiate_classes(parser.parse_object(content))))
     except (ArgumentError, TypeError, ValueError) as error:
         raise BadInput(f"{where}: {_first_line(error)}") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"recipe {path}: is not UTF-8 text ({error.reason})") from None
+
+
+def _refuse_null(cls: Any, content: dict[str, Any], where: str) -> None:
+    for setting in dataclasses.fields(cls):
+        if setting.name not in content:
+            continue
+        value = content[setting.name]
+        if value is None and type(None) not in get_args(setting.type):
+            raise BadInput(f"{where}: {setting.name} has no value")
+        if dataclasses.is_dataclass(setting.type) and isinstance(value, dict):
+            _refuse_null(setting.type, value, where)
 
 
 def _apply(content: dict[str, Any], override: str) -> None:

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+
 import sounds
+
 
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -47,7 +47,7 @@ def extract(wav_BN: Tensor) -> Features:
 
 
 def onset_strength(wav_BN: Tensor) -> Tensor:
-    """Rise in dB per band against two frames (27 ms) before, averaged over the band's mels: [B, 8, T], >= 0."""
+    """Rise of the compressed level (log10 units) over two frames (27 ms), mean of each band: [B, 8, T], >= 0."""
     power_BFT = power_spectrum(wav_BN, _ONSET_FFT, HOP_SAMPLES)
     mel_BMT = mel_filters(SAMPLE_RATE_HZ, _ONSET_FFT, _ONSET_MELS, 27.5, 11_000.0).to(wav_BN) @ power_BFT
     # Compression against the clip's own level, so that the onsets of a quiet recording are as strong as a loud one's.
@@ -55,7 +55,9 @@ def onset_strength(wav_BN: Tensor) -> Tensor:
     log_BMT = torch.log10(1.0 + 1e4 * mel_BMT / loudest)
     before = F.pad(log_BMT, (_ONSET_LAG_FRAMES, 0))[..., : log_BMT.shape[-1]]
     rise_BMT = (log_BMT - before).clamp_min(0.0)
-    rise_BMT[..., :_ONSET_LAG_FRAMES] = 0.0  # a clip that starts inside a note has no onset at its border
+    # A clip that begins or ends inside a note has no onset at its border.
+    rise_BMT[..., :_ONSET_LAG_FRAMES] = 0.0
+    rise_BMT[..., -_ONSET_LAG_FRAMES:] = 0.0
     bands = rise_BMT.unflatten(1, (ONSET_BANDS, _ONSET_MELS // ONSET_BANDS))
     return bands.mean(dim=2)
 

@@ -49,8 +49,8 @@ def write(path: str | os.PathLike[str], wav_CN: np.ndarray, sample_rate_hz: int)
     """Writes [C, N] as 24-bit wav or flac, by the suffix: aside first, then renamed, so that no half file stays."""
     path = Path(path)
     check_writable(path)
-    if np.abs(wav_CN).max(initial=0.0) > 1.0:
-        raise ValueError(f"{path}: samples beyond full scale would clip; lower the level before writing")
+    if not np.abs(wav_CN).max(initial=0.0) <= 1.0:  # NaN is not
+        raise ValueError(f"{path}: samples beyond full scale, or not finite, cannot be written; lower the level")
     suffix = path.suffix.lower()
     content = io.BytesIO()  # in memory, so that a full disk is an OSError with its reason, not libsndfile's silence
     soundfile.write(content, wav_CN.T, sample_rate_hz, subtype=_WRITABLE[suffix], format=suffix[1:].upper())
@@ -73,7 +73,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 def _read_native(path: Path) -> tuple[np.ndarray, int]:
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - False, not OSError, for a name that is too long
         raise Unreadable(f"{path}: no such file")
     if path.is_dir():
         raise Unreadable(f"{path}: is a directory; name a sound file")
@@ -84,17 +84,20 @@ def _read_native(path: Path) -> tuple[np.ndarray, int]:
         first, second = second, first
     try:
         return first(path)
-    except _decoder_errors():
-        return _last_resort(second, path)
+    except _decoder_errors() as error:
+        return _last_resort(second, path, error)
 
 
-def _last_resort(reader: Callable[[Path], tuple[np.ndarray, int]], path: Path) -> tuple[np.ndarray, int]:
+def _last_resort(
+    reader: Callable[[Path], tuple[np.ndarray, int]], path: Path, error: Exception
+) -> tuple[np.ndarray, int]:
+    """What the other reader makes of it; where that fails too, the reason of the one meant for this kind of file."""
     try:
         return reader(path)
     except PermissionError:
         raise Unreadable(f"{path}: may not be read (permission denied)") from None
-    except _decoder_errors() as error:
-        reason = str(error).split(":")[-1].strip().rstrip(".")
+    except _decoder_errors():
+        reason = (getattr(error, "strerror", None) or str(error).split(":")[-1]).strip().rstrip(".")
         raise Unreadable(f"{path}: is not a sound file that can be read, or is damaged ({reason})") from None
 
 
@@ -103,8 +106,10 @@ def _decoder_errors() -> tuple[type[Exception], ...]:
 
 
 def _read_sndfile(path: Path) -> tuple[np.ndarray, int]:
-    wav_NC, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    return np.ascontiguousarray(wav_NC.T), rate_hz
+    with soundfile.SoundFile(path) as file:
+        if file.format == "RAW":  # libsndfile takes anything called .au for headerless telephone speech
+            raise ValueError("no header")
+        return np.ascontiguousarray(file.read(dtype="float32", always_2d=True).T), file.samplerate
 
 
 def _read_av(path: Path) -> tuple[np.ndarray, int]:

@@ -18,8 +18,9 @@ def frame_count(samples: int, hop: int) -> int:
 @lru_cache(maxsize=16)
 def window(n_fft: int) -> Tensor:
     """Periodic Hann window scaled so that a full-scale sine has spectral magnitude 1 at its bin."""
-    hann = torch.hann_window(n_fft, periodic=True)
-    return hann * (2.0 / hann.sum())
+    with torch.inference_mode(False):  # kept for every later caller, who may want a gradient
+        hann = torch.hann_window(n_fft, periodic=True)
+        return hann * (2.0 / hann.sum())
 
 
 def stft(wav_BN: Tensor, n_fft: int, hop: int) -> Tensor:
@@ -38,7 +39,7 @@ def power_spectrum(wav_BN: Tensor, n_fft: int, hop: int) -> Tensor:
 
 def istft(spectrum_BFT: Tensor, n_fft: int, hop: int) -> Tensor:
     """Least-squares inverse of `stft`, [B, T * hop] (Griffin & Lim 1984, eq. 6). `hop` must divide `n_fft`."""
-    if n_fft % hop:
+    if n_fft % hop or n_fft == hop:
         raise ValueError(f"hop {hop} does not divide the window length {n_fft}")
     frames = spectrum_BFT.shape[-1]
     hann = window(n_fft).to(spectrum_BFT.real)
@@ -83,4 +84,5 @@ def mel_filters(
     rise = (bins_hz - edges_hz[:-2, None]) / (edges_hz[1:-1] - edges_hz[:-2])[:, None]
     fall = (edges_hz[2:, None] - bins_hz) / (edges_hz[2:] - edges_hz[1:-1])[:, None]
     area = 2.0 / (edges_hz[2:] - edges_hz[:-2])[:, None]
-    return torch.from_numpy((np.maximum(0.0, np.minimum(rise, fall)) * area).astype(np.float32))
+    with torch.inference_mode(False):
+        return torch.from_numpy((np.maximum(0.0, np.minimum(rise, fall)) * area).astype(np.float32))

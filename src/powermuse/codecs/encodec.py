@@ -44,7 +44,7 @@ class EncodecCodec(Codec):
     def train(self, mode: bool = True) -> "EncodecCodec":
         """Frozen: stays in evaluation, but that a CUDA LSTM must be in training to have a backward pass."""
         super().train(False)
-        for module in self.decoder.modules():
+        for module in self.modules():
             if isinstance(module, torch.nn.LSTM):
                 module.train(True)
         return self

@@ -64,7 +64,7 @@ class MdctCodec(Codec):
         half = self.hop_samples // 2
         before = hops_BTn[:, :-1, half:].flip(-1)  # distance from the border grows with the index
         after = hops_BTn[:, 1:, :half]
-        sin = direction * self.sin
+        sin = -direction * self.sin
         new_before = (self.cos * before + sin * after).flip(-1)
         new_after = self.cos * after - sin * before
         left = torch.cat([hops_BTn[:, :1, :half], new_after], dim=1)

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 @lru_cache(maxsize=32)
 def sinusoids(frames: int, width: int) -> Tensor:
     """Positions [T, W]: sines on even channels, cosines on odd (Vaswani et al. 2017, section 3.5)."""
-    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
-    angle = torch.arange(frames)[:, None] * rate
-    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width]
+    with torch.inference_mode(False):  # kept for every later caller, who may want a gradient
+        rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+        angle = torch.arange(frames)[:, None] * rate
+        return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width]
 
 
 class SelfAttention(nn.Module):

@@ -1,0 +1,466 @@
+import contextlib
+import json
+import math
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import safetensors.torch
+import torch
+from safetensors import safe_open
+from toys import TOY, toy
+
+import sounds
+from powermuse import weights
+from powermuse.data.pairs import PairSource
+from powermuse.data.prepare import Plan, prepare
+from powermuse.data.shards import Dataset, Header, shard_path
+from powermuse.objective import Objective
+from powermuse.recipe import Choice, Recipe
+from powermuse.training import checkpoint, runs
+from powermuse.training.checkpoint import Checkpoint
+from powermuse.training.health import NotFinite
+from powermuse.training.tracking import CLOCK
+from powermuse.training.trainer import Ended, Trainer
+from powermuse.types import BadInput, Outcome
+
+PAIRS = 160
+
+
+class Trained(NamedTuple):
+    trainer: Trainer
+    ended: Ended
+    messages: list[str]
+
+
+def train(recipe: Recipe, data: Path, run: Path) -> Trained:
+    """The whole run, in this process."""
+    messages: list[str] = []
+    trainer = Trainer(recipe, str(data), str(run), lambda p: messages.append(p.message) if p.message else None)
+    return Trained(trainer, trainer.fit(), messages)
+
+
+def lines(run: Path, split: str | None = None) -> list[dict[str, Any]]:
+    """The log without the fields that differ from run to run."""
+    found = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    plain = [{k: v for k, v in line.items() if not k.startswith(CLOCK)} for line in found]
+    return [line for line in plain if split in (None, line["split"])]
+
+
+def kept(run: Path) -> list[int]:
+    return [int(path.stem) for path in checkpoint.found(run / "checkpoints")]
+
+
+def newest(run: Path) -> Checkpoint:
+    return checkpoint.load(checkpoint.found(run / "checkpoints")[-1])
+
+
+def assert_same(a: Checkpoint, b: Checkpoint) -> None:
+    """Bit for bit: weights, optimiser state, running means, position."""
+    assert (a.seen, a.values) == (b.seen, b.values)
+    assert {g: ts.keys() for g, ts in a.tensors.items()} == {g: ts.keys() for g, ts in b.tensors.items()}
+    for group, tensors in a.tensors.items():
+        for name, tensor in tensors.items():
+            assert torch.equal(tensor, b.tensors[group][name]), f"{group}/{name}"
+
+
+@pytest.fixture(scope="module")
+def whole(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing interrupted."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    train(toy(f"training.pairs={PAIRS}"), dataset, run)
+    return run
+
+
+# What a run is
+
+
+def test_the_loss_falls_to_a_tenth_where_the_truth_is_the_groove(dataset, tmp_path):
+    recipe = toy(
+        "data.pairing=unity", "weights={latent.truth: 1}", "training.learning_rate=3e-3", "training.pairs=240",
+        "training.log_every=4", "training.save_every=240", "training.validate_every=240",
+    )  # fmt: skip
+    train(recipe, dataset, tmp_path / "run")
+    losses = [line["latent.truth"] for line in lines(tmp_path / "run", "train")]
+    assert max(losses[-5:]) < 0.1 * losses[0]
+
+
+def test_the_log_has_every_term_under_its_name_and_the_loss_is_their_weighted_sum(whole):
+    weighted = toy().weights
+    for line in lines(whole):
+        assert line["loss"] == pytest.approx(sum(weight * line[term] for term, weight in weighted.items()), rel=1e-5)
+        assert {"masks.groove", "masks.harmony", "masks.overlap", "scale.0", "scale.1", "blend.rms"} <= line.keys()
+    assert all(math.isfinite(line["grad_norm"]) and line["grad_norm"] > 0 for line in lines(whole, "train"))
+
+
+def test_the_log_has_a_line_whenever_one_is_due_and_one_at_the_end(whole):
+    assert [line["seen"] for line in lines(whole, "train")] == [*range(12, PAIRS, 12), PAIRS]
+    assert [line["seen"] for line in lines(whole, "val")] == [*range(28, PAIRS, 28), PAIRS]
+
+
+def test_what_is_due_at_the_end_is_not_done_twice(dataset, tmp_path):
+    train(toy("training.pairs=24", "training.validate_every=12"), dataset, tmp_path / "run")
+    seen = [(line["split"], line["seen"]) for line in lines(tmp_path / "run")]
+    assert seen == [("train", 12), ("val", 12), ("train", 24), ("val", 24)]
+
+
+def test_a_finished_run_that_is_started_again_stays_as_it_is(dataset, tmp_path):
+    recipe = toy("training.pairs=16")
+    first = train(recipe, dataset, tmp_path / "run")
+    log, before = (tmp_path / "run/log.jsonl").read_text(), newest(tmp_path / "run")
+    again = train(recipe, dataset, tmp_path / "run")
+    assert again.ended == first.ended
+    assert (tmp_path / "run/log.jsonl").read_text() == log
+    assert_same(newest(tmp_path / "run"), before)
+
+
+def test_only_so_many_checkpoints_are_kept_as_the_recipe_says(whole, dataset, tmp_path):
+    assert kept(whole) == [140, 160]
+    recipe = toy("training.pairs=24", "training.save_every=4", "training.keep_checkpoints=3")
+    train(recipe, dataset, tmp_path / "run")
+    assert kept(tmp_path / "run") == [16, 20, 24]
+
+
+def test_the_seed_of_a_run_decides_all_of_it(dataset, tmp_path):
+    for name, seed in {"a": 1, "b": 1, "c": 2}.items():
+        train(toy("training.pairs=8", f"training.seed={seed}"), dataset, tmp_path / name)
+    assert_same(newest(tmp_path / "a"), newest(tmp_path / "b"))
+    name = "agent.encoders.0.0.weight"
+    a, c = (newest(tmp_path / run).tensors["model"][name] for run in "ac")
+    assert (a - c).abs().mean() > 0.1 * a.abs().mean()
+
+
+def test_validation_looks_at_the_same_pairs_each_time(dataset, tmp_path):
+    recipe = toy(
+        "training.learning_rate=0", "training.validate_every=4", "training.pairs=20", "training.validation_pairs=3"
+    )
+    train(recipe, dataset, tmp_path / "run")
+    losses = [line["latent.groove"] for line in lines(tmp_path / "run", "val")]
+    # The weights stand still, but for the estimate of a norm that follows each training step.
+    assert losses == pytest.approx([losses[0]] * len(losses), rel=1e-3)
+    others = [line["latent.groove"] for line in lines(tmp_path / "run", "train")]
+    assert others != pytest.approx([losses[0]] * len(others), rel=1e-2)
+
+
+def test_the_model_of_a_run_is_the_one_that_validated_best(dataset, tmp_path):
+    recipe = toy("training.pairs=32", "training.validate_every=8", "training.learning_rate=0.03")
+    best = train(recipe, dataset, tmp_path / "run").ended.best
+    validated = [line["loss"] for line in lines(tmp_path / "run", "val")]
+    assert best == min(validated)
+    loaded = weights.load_model(str(tmp_path / "run"))
+    assert loaded.recipe == recipe
+    source = PairSource(Dataset(dataset, "val"), "shuffled", 48, 0)
+    agent: Any = loaded.model.agent
+    objective = Objective(recipe.weights, agent.penalty_names, 24_000)
+    losses = []
+    with torch.no_grad():
+        for first in (0, 4):
+            pair = source.batch(first, 4)
+            losses.append(float(objective(Outcome(pair, *loaded.model(pair.groove, pair.harmony)))[0]))
+    assert sum(losses) / 2 == pytest.approx(best, rel=1e-5)
+
+
+@pytest.mark.parametrize("term", ["rms.groove", "stft.harmony", "mel.groove"])
+def test_waveform_terms_train_the_model_through_the_codec(mdct_dataset, tmp_path, term):
+    recipe = toy(
+        "codec.name=mdct", "cascade.stages=1", f"weights={{{term}: 1}}", "training.pairs=12", "training.log_every=4"
+    )
+    trained = train(recipe, mdct_dataset, tmp_path / "run")
+    for line in lines(tmp_path / "run", "train"):
+        assert line["loss"] == pytest.approx(line[term], rel=1e-6)
+        assert line[term] > 0 and line["grad_norm"] > 1e-6
+    torch.manual_seed(recipe.training.seed)
+    untrained = weights.build_model(recipe, 320).state_dict()
+    trained_weights = trained.trainer.bare_model.state_dict()
+    for name in ("agent.encoders.0.0.weight", "agent.encoders.1.0.weight", "cascade.stages.0.norm_out.weight"):
+        assert not torch.equal(untrained[name], trained_weights[name]), name
+
+
+def test_a_validation_song_of_a_single_clip_does_not_stand_in_the_way(tmp_path):
+    for seed, name in enumerate(("ada", "bix", "cab")):  # bix is kept to validate
+        sounds.write(tmp_path / f"music/{name}.wav", sounds.song(16.0, seed))
+    made = prepare(Plan((str(tmp_path / "music"),), str(tmp_path / "data"), "mel", workers=1))
+    assert made.clips == {"train": 2, "val": 1}
+    assert train(toy("training.pairs=4"), tmp_path / "data", tmp_path / "run").ended.seen == 4
+
+
+# Stopped and gone on with
+
+
+class Stop(NamedTuple):
+    """How one start of a run ended."""
+
+    number: signal.Signals
+    status: int
+    error: str
+    kept: list[int]
+    last_logged: int
+
+
+@pytest.fixture(scope="module")
+def stopped(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Stop], list[str]]:
+    """A run that was killed twice (once while it wrote a checkpoint), got Ctrl-C and SIGTERM, and then ended."""
+    folder = tmp_path_factory.mktemp("stopped")
+    run = folder / "run"
+    (folder / "toy.yaml").write_text(TOY)
+    stops = {
+        "killed": stop(folder, dataset, signal.SIGKILL, lambda: bool(kept(run))),
+        "killed while writing": stop(folder, dataset, signal.SIGKILL, lambda: half_written(run)),
+        "interrupted": stop(folder, dataset, signal.SIGINT, lambda: kept(run)[-1] >= 80),
+        "terminated": stop(folder, dataset, signal.SIGTERM, lambda: kept(run)[-1] >= 120),
+    }
+    messages = train(toy(f"training.pairs={PAIRS}"), dataset, run).messages
+    return run, stops, messages
+
+
+def stop(folder: Path, dataset: Path, number: signal.Signals, ready: Any) -> Stop:
+    """Starts the command as a user would and sends a signal as soon as it is `ready`."""
+    run = folder / "run"
+    command = [sys.executable, "-m", "powermuse.cli", "train", "toy.yaml", "--data", str(dataset), "--run", "run"]
+    with (folder / "errors").open("w") as errors:
+        process = subprocess.Popen([*command, "-s", f"training.pairs={PAIRS}"], cwd=folder, stderr=errors)
+        try:
+            until = time.monotonic() + 120
+            while not ready():
+                assert process.poll() is None, (folder / "errors").read_text()
+                assert time.monotonic() < until, "it never came to the point"
+                time.sleep(0.0005)
+            process.send_signal(number)
+            status = process.wait(60)
+        finally:
+            process.kill()
+            process.wait()
+    last = [json.loads(x)["seen"] for x in (run / "log.jsonl").read_text().splitlines() if x.endswith("}")]
+    return Stop(number, status, (folder / "errors").read_text(), kept(run), max(last, default=0))
+
+
+def half_written(run: Path) -> bool:
+    return any(p.stat().st_size for p in (run / "checkpoints").glob(".*"))
+
+
+def test_stopped_four_times_it_comes_to_the_same_numbers_bit_for_bit(whole, stopped):
+    run, stops, _ = stopped
+    assert [s.kept[-1] for s in stops.values()] == sorted({s.kept[-1] for s in stops.values()})
+    assert all(s.kept[-1] < PAIRS for s in stops.values())
+    assert_same(newest(run), newest(whole))
+    assert lines(run) == lines(whole)
+    ours, theirs = (safetensors.torch.load_file(r / "model.safetensors") for r in (run, whole))
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_kill_loses_no_line_of_the_log_and_leaves_only_whole_checkpoints(stopped):
+    _, stops, _ = stopped
+    assert stops["killed"].status == stops["killed while writing"].status == -signal.SIGKILL
+    assert stops["killed"].last_logged >= 12
+
+
+@pytest.mark.parametrize(("how", "status"), [("interrupted", 130), ("terminated", 143)])
+def test_sigint_and_sigterm_save_at_the_very_pair_and_say_so(stopped, how, status):
+    stop = stopped[1][how]
+    assert stop.status == status
+    said = stop.error.splitlines()
+    assert said[-1] == f"powermuse: stopped at pair {stop.kept[-1]}, saved; the same command goes on"
+    assert len(said) == 2 and said[0].startswith("powermuse: going on from pair ")
+
+
+def test_the_same_command_says_from_where_it_goes_on(stopped):
+    _, stops, messages = stopped
+    assert messages == [f"going on from pair {stops['terminated'].kept[-1]}"]
+
+
+def test_a_truncated_checkpoint_is_recognised_and_the_one_before_it_used(whole, dataset, tmp_path):
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    path = run / f"checkpoints/{PAIRS:012d}.safetensors"
+    os.truncate(path, path.stat().st_size - 1000)
+    messages = train(toy(f"training.pairs={PAIRS}"), dataset, run).messages
+    assert len(messages) == 2
+    assert f"{path}: not a whole checkpoint" in messages[0] and messages[0].endswith("using the one before")
+    assert messages[1] == "going on from pair 140"
+    assert_same(newest(run), newest(whole))
+    assert lines(run) == lines(whole)
+
+
+def test_a_run_may_be_lengthened(dataset, tmp_path):
+    train(toy("training.pairs=8"), dataset, tmp_path / "run")
+    assert train(toy("training.pairs=16"), dataset, tmp_path / "run").messages == ["going on from pair 8"]
+    assert newest(tmp_path / "run").seen == 16
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """A disk that is full after `size` bytes of a file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_stops_a_run_and_leaves_the_checkpoint_before(dataset, tmp_path):
+    run = tmp_path / "run"
+    train(toy("training.pairs=8"), dataset, run)
+    before = newest(run)
+    with files_of_at_most(1_000_000), pytest.raises(OSError):
+        train(toy("training.pairs=40"), dataset, run)
+    assert [p.name for p in (run / "checkpoints").iterdir()] == ["000000000008.safetensors"]
+    assert_same(newest(run), before)
+    assert train(toy("training.pairs=12"), dataset, run).ended.seen == 12
+
+
+# What does not fit together
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("training.learning_rate=0.5", r"training\.learning_rate=0\.001, now it is 0\.5"),
+        ("weights.mask.coverage=1", r"weights\.mask\.coverage=None, now it is 1\.0"),
+        ("agent.options.hidden=32", r"agent\.options\.hidden=16, now it is 32"),
+        ("name=other", "name=toy, now it is other"),
+    ],
+)
+def test_the_same_run_with_another_recipe_is_refused_by_the_key(whole, dataset, override, told):
+    before = (whole / "recipe.yaml").read_text()
+    with pytest.raises(BadInput, match=told):
+        Trainer(toy(f"training.pairs={PAIRS}", override), str(dataset), str(whole), lambda _: None)
+    assert (whole / "recipe.yaml").read_text() == before
+
+
+def test_a_folder_that_is_no_run_is_refused_and_left_alone(dataset, tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(BadInput, match="exists and is not a run"):
+        Trainer(toy(), str(dataset), str(tmp_path), lambda _: None)
+    assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_data_set_of_another_codec_is_refused_with_both_names(mdct_dataset, tmp_path):
+    with pytest.raises(BadInput, match="prepared with codec mdct, the recipe wants mel; prepare it with --codec mel"):
+        Trainer(toy(), str(mdct_dataset), str(tmp_path / "run"), lambda _: None)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_data_set_of_the_same_codec_with_other_weights_is_refused():
+    header = Header("encodec", {"source": "random", "num_filters": 8, "weights_seed": 1}, 24_000, 320, 128, 1200)
+    with pytest.raises(BadInput, match="source"):
+        runs.check_codec(Recipe("mine", codec=Choice("encodec")), header, Path("music"))
+
+
+def test_a_run_is_not_gone_on_with_on_another_data_set(dataset, tmp_path):
+    other = Path(shutil.copytree(dataset, tmp_path / "other"))
+    described = json.loads((other / "dataset.json").read_text())
+    (other / "dataset.json").write_text(json.dumps({**described, "hours": 1.0}))
+    table = Dataset(dataset, "train").table
+    import numpy as np
+
+    np.save(other / "train.npy", table[:4])
+    train(toy("training.pairs=4"), dataset, tmp_path / "run")
+    with pytest.raises(BadInput, match="data"):
+        train(toy("training.pairs=8"), other, tmp_path / "run")
+
+
+def test_a_term_that_looks_at_the_truth_wants_pairs_that_have_one(dataset, tmp_path):
+    with pytest.raises(BadInput, match=r"shuffled pairs lack; use data\.pairing=unity"):
+        Trainer(toy("weights={latent.truth: 1}"), str(dataset), str(tmp_path / "run"), lambda _: None)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.batch=0",
+        "training.log_every=0",
+        "training.save_every=0",
+        "training.validate_every=0",
+        "training.validation_pairs=0",
+        "training.learning_rate=-1",
+        "training.threads=-1",
+        "data.crop_frames=0",
+        "data.decode_frames=0",
+        "cascade.heads=0",
+        "cascade.dropout=2",
+        "agent.options.heads=0",
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_its_name_before_anything_is_written(dataset, tmp_path, override):
+    with pytest.raises(BadInput, match=override.split("=")[0].rsplit(".")[-1]):
+        train(toy("training.pairs=8", override), dataset, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+# Numbers that are none
+
+
+def test_a_weight_that_is_no_number_stops_the_run_with_the_term_the_layer_and_the_weight(whole, dataset, tmp_path):
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    layer = "cascade.stages.1.blocks.0.ffn.0"
+    last = newest(run)
+    last.tensors["model"][f"{layer}.weight"][0, 0] = math.nan
+    checkpoint.save(run / "checkpoints", last, 2)
+    log = (run / "log.jsonl").read_text()
+    with pytest.raises(NotFinite) as told:
+        train(toy(f"training.pairs={PAIRS + 40}"), dataset, run)
+    said = str(told.value)
+    assert said.startswith(f"pair {PAIRS}: loss term latent.groove, latent.harmony is not a finite number ")
+    assert f"(first in layer {layer}, weight {layer}.weight is not finite)" in said
+    assert said.endswith(f"the run stands at checkpoint {PAIRS:012d}.safetensors")
+    assert kept(run) == [140, 160]
+    assert (run / "log.jsonl").read_text() == log
+
+
+def test_after_a_bad_step_nothing_is_written_to_the_weights_any_more(dataset, tmp_path):
+    """One clip of the data set is damaged: the steps after it would be fine, and must not be taken all the same."""
+    data = Path(shutil.copytree(dataset, tmp_path / "data"))
+    settings = ("training.batch=1", "training.log_every=20", "training.save_every=100", "training.validate_every=100")
+    draws = [PairSource(Dataset(data), "shuffled", 48, toy().training.seed).draw(i) for i in range(20)]
+    row, bad = max(
+        ((row, min(i for i, d in enumerate(draws) if row in d[:2])) for row in range(6)), key=lambda found: found[1]
+    )
+    assert bad >= 2
+    damage(data, row)
+    trainer = Trainer(toy("training.pairs=40", *settings), str(data), str(tmp_path / "bad"), lambda _: None)
+    with pytest.raises(
+        NotFinite, match=rf"pair {bad}: loss term .*first in layer agent\.encoders.* with no checkpoint"
+    ):
+        trainer.fit()
+    good = train(toy(f"training.pairs={bad}", *settings), data, tmp_path / "good").trainer.bare_model
+    for (name, after), before in zip(trainer.bare_model.named_parameters(), good.parameters(), strict=True):
+        assert torch.equal(after, before), name
+    assert kept(tmp_path / "bad") == []
+
+
+def damage(data: Path, row: int) -> None:
+    """Makes the lowest channel of one training clip infinite."""
+    entry = Dataset(data).table[row]
+    path = shard_path(data, int(entry["shard"]))
+    with safe_open(path, framework="pt") as shard:
+        metadata = shard.metadata()
+    tensors = safetensors.torch.load_file(path)
+    tensors[f"{int(entry['row']):05d}"][0] = math.inf
+    safetensors.torch.save_file(tensors, path, metadata=metadata)
+
+
+def test_a_learning_rate_that_blows_up_stops_the_run_with_finite_checkpoints(dataset, tmp_path):
+    recipe = toy("training.learning_rate=1e30", "training.save_every=4", "training.validate_every=100")
+    with pytest.raises(NotFinite, match=r"pair 4: .*the run stands at checkpoint 000000000004"):
+        train(recipe, dataset, tmp_path / "run")
+    assert kept(tmp_path / "run") == [4]
+    last = newest(tmp_path / "run")
+    assert all(torch.isfinite(t).all() for group in last.tensors.values() for t in group.values())
+    model = safetensors.torch.load_file(tmp_path / "run/model.safetensors")
+    assert all(torch.isfinite(t).all() for t in model.values())
+
+
+def test_a_validation_that_is_not_finite_stops_the_run_too(dataset, tmp_path):
+    recipe = toy("training.learning_rate=1e30", "training.pairs=4", "training.validate_every=4")
+    with pytest.raises(NotFinite):
+        train(recipe, dataset, tmp_path / "run")
+    assert "NaN" not in (tmp_path / "run/log.jsonl").read_text()
