@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from powermuse.model.cascade import Cascade
+from powermuse.model.layers import sinusoids
 from powermuse.recipe import CascadeRecipe
 from powermuse.types import BadInput, Proposal
 
@@ -105,6 +106,17 @@ def test_what_a_stage_composes_is_added_to_its_residual():
     composed = cascade.stages[0](torch.cat([groove, harmony], dim=1))
     blend = cascade(_mixed(groove, harmony)).blend_BDT
     torch.testing.assert_close(blend - 0.5 * (groove + harmony), composed, rtol=1e-4, atol=1e-5)
+
+
+def test_a_stage_is_positions_norm_layers_norm_and_head_in_this_order():
+    stage = _cascade(stages=1).stages[0]
+    for norm in (stage.norm_in, stage.norm_out):  # weights that tell the two apart
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+    x_BWT = torch.cat([_random(1), _random(2)], dim=1)
+    by_hand = stage.norm_in(x_BWT.mT + sinusoids(T, 2 * D))
+    by_hand = stage.out(stage.norm_out(stage.blocks[0](by_hand))).mT
+    torch.testing.assert_close(stage(x_BWT), by_hand)
 
 
 def test_the_scale_factor_restores_the_joint_rms():

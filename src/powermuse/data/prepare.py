@@ -120,10 +120,22 @@ def _walk(folders: tuple[str, ...]) -> list[tuple[Path, str]]:
             raise BadInput(f"{folder}: no such directory")
         if not folder.is_dir():
             raise BadInput(f"{folder}: is a file; name the directory that holds the music")
-        for path in folder.rglob("*"):
-            if path.suffix.lower() in files.SUFFIXES and path.is_file() and not path.name.startswith("."):
+        for path in _files_below(folder):
+            if path.suffix.lower() in files.SUFFIXES and not path.name.startswith("."):
                 found[str(path.absolute().relative_to(common))] = path
     return [(found[name], name) for name in sorted(found)]
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Files in a folder and all below it, links to folders followed, each real folder once."""
+    visited: set[str] = set()
+    for where, below, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(where)
+        if real in visited:
+            below.clear()
+            continue
+        visited.add(real)
+        yield from (Path(where) / name for name in names)
 
 
 def _check_same(header: Header, out: Path) -> None:
