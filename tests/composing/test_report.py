@@ -47,8 +47,8 @@ def test_a_blend_is_three_files_and_no_more(out):
 
 def test_the_report_says_where_everything_came_from_with_true_hashes(told, groove, harmony, mel_model):
     for side, path, seconds, level_db, looped in (
-        ("groove", groove, 6, -16, False),
-        ("harmony", harmony, 4, -26, True),
+        ("groove", groove, 6, -24, False),
+        ("harmony", harmony, 4, -34, True),
     ):
         assert told[side] == {
             "file": str(path),

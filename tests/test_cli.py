@@ -1,0 +1,377 @@
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import sounds
+from powermuse import about, recipe, weights
+from powermuse.audio import files
+from powermuse.cli import main
+
+Capture = pytest.CaptureFixture[str]
+TINY = """
+name: tiny test
+codec: {name: mel, options: {inversion_steps: 8, phase_steps: 4}}
+agent: {name: masking, options: {hidden: 16, heads: 2}}
+cascade: {layers: 1, heads: 2, ffn_multiple: 0.5}
+data: {crop_frames: 48}
+training: {pairs: 8, batch: 4, log_every: 4, validate_every: 8, validation_pairs: 4, save_every: 8}
+tracking: {mlflow: false}
+weights: {latent.groove: 1.0}
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of good and bad things to give to a command."""
+    folder = tmp_path_factory.mktemp("shop")
+    sounds.write(folder / "groove.wav", sounds.drums(2.0, 1, level_db=-24.0))
+    sounds.write(folder / "harmony.wav", sounds.chords(2.0, 2, level_db=-24.0))
+    sounds.write(folder / "silent.wav", np.zeros((1, 48_000), np.float32))
+    sounds.write(folder / "blip.wav", sounds.drums(0.01, 1))
+    (folder / "empty.wav").touch()
+    (folder / "words.wav").write_text("these are words, not music\n" * 100)
+    (folder / "corrupt.flac").write_bytes(b"fLaC" + bytes(range(256)) * 40)
+    (folder / "folder.wav").mkdir()
+    (folder / "nothing").mkdir()
+    shutil.copy(folder / "words.wav", sounds.write(folder / "bad/a.wav", sounds.drums(1.0)))
+    (folder / "tiny.yaml").write_text(TINY)
+    (folder / "twisted.yaml").write_text("name: [unclosed")
+    _save_model(folder / "model", TINY)
+    (folder / "no-weights").mkdir()
+    shutil.copy(folder / "model/recipe.yaml", folder / "no-weights")
+    for name, change in {
+        "other-recipe": ("hidden: 16", "hidden: 32"),
+        "other-codec": ("name: mel", "name: encodec"),
+    }.items():
+        shutil.copytree(folder / "model", folder / name)
+        text = TINY.replace(*change).replace(
+            "{inversion_steps: 8, phase_steps: 4}", "{}" if "codec" in name else "{inversion_steps: 8}"
+        )
+        (folder / name / "recipe.yaml").write_text(text)
+    shutil.copytree(folder / "model", folder / "broken-weights")
+    (folder / "broken-weights/model.safetensors").write_bytes(b"words")
+    (folder / "broken-data").mkdir()
+    (folder / "broken-data/dataset.json").write_text("{")
+    return folder
+
+
+def _save_model(folder: Path, text: str) -> None:
+    tiny = recipe.parse(text, "tiny")
+    torch.manual_seed(1)
+    weights.save_model(folder, weights.build_model(tiny, 128), tiny)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sounds.dataset(tmp_path_factory.getbasetemp() / "sounds", "mel")
+
+
+@pytest.fixture(scope="module")
+def mdct_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sounds.dataset(tmp_path_factory.getbasetemp() / "sounds", "mdct")
+
+
+@pytest.fixture
+def here(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of good and bad things, to stand in."""
+    monkeypatch.chdir(shop)
+    return shop
+
+
+def everything(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file and directory with its size and when it was changed."""
+    return {str(p): (p.stat().st_size if p.is_file() else -1, p.stat().st_mtime_ns) for p in sorted(folder.rglob("*"))}
+
+
+def compose(groove: str = "groove.wav", harmony: str = "harmony.wav", out: str = "out.wav", *more: str) -> list[str]:
+    return ["compose", groove, harmony, "-o", out, "--model", "model", *more]
+
+
+def train(*more: str, name: str = "tiny.yaml", data: str = "DATA", run: str = "run") -> list[str]:
+    return ["train", name, "--data", data, "--run", run, *more]
+
+
+BAD = {
+    # sources
+    "a missing source": (compose("gone.wav"), "gone.wav: no such file"),
+    "a missing second source": (compose(harmony="gone.wav"), "gone.wav: no such file"),
+    "an empty source": (compose("empty.wav"), "empty.wav: the file is empty"),
+    "a corrupt source": (compose("corrupt.flac"), "corrupt.flac: is not a sound file that can be read"),
+    "a silent source": (compose(harmony="silent.wav"), "silent.wav: silent"),
+    "10 ms": (compose("blip.wav"), "blip.wav: lasts 0.01 s; at least 0.5 s"),
+    "text named wav": (compose("words.wav"), "words.wav: is not a sound file that can be read"),
+    "a directory as a source": (compose("folder.wav"), "folder.wav: is a directory"),
+    # what is written
+    "a directory as output": (compose(out="folder.wav"), "folder.wav: is a directory"),
+    "mp3 as output": (compose(out="out.mp3"), "as .wav or .flac, not as .mp3"),
+    "output without an ending": (compose(out="out"), "out: can be written as .wav or .flac"),
+    "output into nowhere": (compose(out="nowhere/out.wav"), "there is no directory"),
+    "the groove as output": (compose(out="./nothing/../groove.wav"), "is also a source"),
+    "the harmony as output": (compose(out="harmony.wav"), "is also a source"),
+    # models
+    "an unknown model": (compose()[:-1] + ["nobody"], "no model is called 'nobody'; shipped: starter"),
+    "a model without weights": (compose()[:-1] + ["no-weights"], "model.safetensors missing"),
+    "weights of another recipe": (compose()[:-1] + ["other-recipe"], "the recipe wants"),
+    "weights of another codec": (compose()[:-1] + ["other-codec"], "mel"),
+    "damaged weights": (compose()[:-1] + ["broken-weights"], "not a readable weight file"),
+    "a file as model": (compose()[:-1] + ["groove.wav"], "no model is called 'groove.wav'"),
+    # words of the command
+    "no command": ([], "a command is wanted"),
+    "an unknown command": (["destroy"], "destroy"),
+    "an unknown option": (compose("groove.wav", "harmony.wav", "out.wav", "--loud"), "--loud"),
+    "an option with a line break": (compose("groove.wav", "harmony.wav", "out.wav", "--lo\nud"), "--lo"),
+    "no output": (["compose", "groove.wav", "harmony.wav"], "-o"),
+    "a seed that is no number": (compose("groove.wav", "harmony.wav", "out.wav", "--seed", "x"), "--seed"),
+    "a seed beyond 64 bits": (compose("groove.wav", "harmony.wav", "out.wav", "--seed", str(2**70)), "seed"),
+    "an unknown length": (compose("groove.wav", "harmony.wav", "out.wav", "--length", "long"), "--length"),
+    # training
+    "an unknown recipe": (train(name="huge"), "no recipe is called 'huge'; shipped: "),
+    "a recipe file that is not there": (train(name="gone.yaml"), "no recipe is called 'gone.yaml'"),
+    "a recipe that is no YAML": (train(name="twisted.yaml"), "not valid YAML"),
+    "an unknown key": (train("-s", "training.speed=9"), "speed"),
+    "an unknown option of the agent": (train("-s", "agent.options.speed=9"), "speed"),
+    "an unknown agent": (train("-s", "agent.name=nobody"), "no agent is called 'nobody'"),
+    "an unknown codec": (train("-s", "codec.name=nobody"), "nobody"),
+    "a key of the wrong type": (train("-s", "training.batch=many"), "batch"),
+    "an unknown loss": (train("-s", "weights.joy=1"), "no term is called 'joy'"),
+    "an override without a value": (train("-s", "training.batch"), "key=value is wanted"),
+    "no data set": (train(data="nothing"), "is not a prepared data set"),
+    "a damaged data set": (train(data="broken-data"), "damaged"),
+    "a data set of another codec": (train(data="MDCT"), "prepared with codec mdct, the recipe wants mel"),
+    "a run that is none": (train(run="model/.."), "exists and is not a run"),
+    "a file as run": (train(run="groove.wav"), "groove.wav: exists and is not a run"),
+    # preparing
+    "a missing folder": (["prepare", "gone", "-o", "made"], "gone: no such directory"),
+    "a file as folder": (["prepare", "groove.wav", "-o", "made"], "groove.wav: is a file"),
+    "a folder without sound": (["prepare", "nothing", "-o", "made"], "no sound files found"),
+    "an unknown codec to prepare with": (["prepare", "bad", "-o", "made", "--codec", "x"], "no codec is called 'x'"),
+    "an unknown option of the codec": (["prepare", "bad", "-o", "made", "-s", "speed=9"], "speed"),
+    "an option of the wrong type": (["prepare", "bad", "-o", "made", "-s", "phase_steps=many"], "phase_steps"),
+    "fewer than no workers": (["prepare", "bad", "-o", "made", "--workers", "-1"], "--workers"),
+    "all songs for validation": (["prepare", "bad", "-o", "made", "--validation", "1"], "--validation"),
+    "a file as data set": (["prepare", "bad", "-o", "groove.wav", "--workers", "1"], "groove.wav"),
+    "a full folder as data set": (["prepare", "bad", "-o", "model", "--workers", "1"], "not a data set"),
+    # looking at things
+    "an unknown thing": (["info", "nobody"], "'nobody' is no codec (encodec, mdct, mel), no model (starter)"),
+    "an empty folder": (["info", "nothing"], "no folder of a model, a run or a data set"),
+    "a damaged data set to look at": (["info", "broken-data"], "dataset.json: damaged"),
+    "a model to look at with damaged weights": (["info", "broken-weights"], "not a readable weight file"),
+    "a missing sound to check": (["codec-check", "gone.wav"], "gone.wav: no such file"),
+    "a silent sound to check": (["codec-check", "silent.wav"], "silent.wav: silent"),
+    "an unknown codec to check": (["codec-check", "groove.wav", "--codec", "x"], "no codec is called 'x'"),
+    "a check into mp3": (["codec-check", "groove.wav", "-o", "out.mp3"], "as .wav or .flac"),
+    "a check into its source": (["codec-check", "groove.wav", "--codec", "mdct", "-o", "groove.wav"], "groove.wav"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gets_one_line_and_status_2_and_nothing_is_written(here, dataset, mdct_dataset, capsys, case):
+    words, told = BAD[case]
+    places = {"DATA": str(dataset), "MDCT": str(mdct_dataset)}
+    before = everything(here)
+    status = main([places.get(word, word) for word in words])
+    out, error = capsys.readouterr()
+    assert error.startswith("powermuse: ") and error.count("\n") == 1 and error.endswith("\n"), error
+    assert told in error
+    assert status == 2
+    assert out == ""
+    assert "Traceback" not in error
+    assert everything(here) == before
+
+
+def test_a_folder_of_nothing_usable_gets_one_line(here, tmp_path, capsys):
+    assert main(["prepare", "bad", "-o", str(tmp_path / "made"), "--workers", "1"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "not one usable clip in 1 files (the first: a.wav: " in error
+
+
+def powermuse(*words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    """The command as a user types it."""
+    command = Path(sys.executable).with_name("powermuse")
+    return subprocess.run([command, *words], cwd=cwd, capture_output=True, text=True, timeout=120)
+
+
+def test_the_installed_command_refuses_in_one_line(here):
+    done = powermuse(*compose("gone.wav"), cwd=here)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "powermuse: gone.wav: no such file\n"
+
+
+def test_debug_shows_where(here):
+    done = powermuse(*compose("groove.wav", "harmony.wav", "out.mp3", "--debug"), cwd=here)
+    assert done.returncode != 0
+    assert "Traceback (most recent call last)" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("powermuse.types.BadInput: out.mp3: can be written as .wav")
+
+
+def test_help_answers_at_once_without_importing_torch(here):
+    begin = time.monotonic()
+    done = powermuse("--help", cwd=here)
+    assert time.monotonic() - begin < 2.0  # 0.1 s on a quiet machine; torch alone takes 2
+    assert done.returncode == 0
+    for command in ("compose", "prepare", "train", "info", "codec-check"):
+        assert command in done.stdout
+    code = "import sys, powermuse.cli\ntry: powermuse.cli.main(['compose', '--help'])\nexcept SystemExit: print('torch' in sys.modules)"
+    asked = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True, timeout=60)
+    assert "GROOVE" in asked.stdout
+    assert asked.stdout.splitlines()[-1] == "False"
+
+
+def test_the_version_is_the_packages(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == version("powermuse") + "\n"
+
+
+# What goes wrong inside
+
+
+def fail(error: BaseException) -> Callable[..., Any]:
+    def failing(*_: object) -> None:
+        raise error
+
+    return failing
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (ZeroDivisionError("one\nand another"), 1, "ZeroDivisionError: one and another (--debug shows where)"),
+        (KeyboardInterrupt(), 130, "stopped"),
+        (
+            OSError(28, "No space left on device", "a.wav"),
+            2,
+            "a.wav: no space left on the disk; nothing half-written was left",
+        ),
+    ],
+)
+def test_every_failure_is_one_line_with_the_status_it_deserves(monkeypatch, capsys, error, status, said):
+    monkeypatch.setattr(about, "describe", fail(error))
+    assert main(["info", "mel"]) == status
+    assert capsys.readouterr().err == f"powermuse: {said}\n"
+
+
+def test_with_debug_a_failure_comes_through(monkeypatch):
+    monkeypatch.setattr(about, "describe", fail(ZeroDivisionError("one")))
+    with pytest.raises(ZeroDivisionError):
+        main(["info", "mel", "--debug"])
+
+
+# What goes right
+
+
+def answer(capsys: Capture, *words: str) -> dict[str, Any]:
+    assert main(words) == 0
+    out, error = capsys.readouterr()
+    assert error == ""
+    described: dict[str, Any] = json.loads(out)
+    return described
+
+
+def test_the_whole_path_from_songs_to_a_blend(here, tmp_path, capsys):
+    music = sounds.write(tmp_path / "music/ada.wav", sounds.song(33.0, 1)).parent
+    sounds.write(music / "bix.wav", sounds.song(33.0, 2))
+    sounds.write(music / "short.wav", sounds.song(3.0, 3))
+    (music / "words.wav").write_text("these are words")
+    data, run, out = (str(tmp_path / name) for name in ("data", "run", "out.wav"))
+
+    assert main(["prepare", str(music), "-o", data, "--workers", "1"]) == 2  # one file could not be read
+    printed, error = capsys.readouterr()
+    assert printed == f"{data}: 0.02 h, 2 clips of 1 songs to train on, 2 of 1 to validate\n"
+    assert error.splitlines() == [
+        "left out: short.wav: 3.0 s, shorter than a clip of 16 s; --loop-short repeats it",
+        next(line for line in error.splitlines() if line.startswith("unreadable: words.wav: ")),
+        "powermuse: 1 file(s) could not be read; the others were kept",
+    ]
+    (music / "words.wav").unlink()
+
+    assert main(["train", "tiny.yaml", "--data", data, "--run", run, "-s", "data.pairing=continuation"]) == 0
+    printed, error = capsys.readouterr()
+    assert printed.startswith(f"{run}: 8 pairs, best validation loss ") and error == ""
+
+    assert main(["compose", "groove.wav", "harmony.wav", "-o", out, "--model", run, "--seed", "3"]) == 0
+    printed, error = capsys.readouterr()
+    assert error == ""
+    told = json.loads(Path(out).with_suffix(".json").read_text())
+    assert printed.startswith(f"{out}: 2.0 s at {told['blend']['level_db']:.1f} dBFS")
+    assert told["seed"] == 3 and told["model"]["name"] == run
+    assert files.read(out).shape == (1, 48_000)
+
+    described = answer(capsys, "info", run)
+    assert described["kind"] == "run"
+    assert described["checkpoints"] == ["000000000008.safetensors"]
+    assert described["last"]["train"]["seen"] == described["last"]["val"]["seen"] == 8
+    assert described["model"]["sha256"] == told["model"]["weights_sha256"]
+
+
+@pytest.mark.parametrize(("name", "dim"), [("mel", 128), ("mdct", 320), ("encodec", 128)])
+def test_info_on_a_codec_tells_its_rates_and_options(capsys, name, dim):
+    described = answer(capsys, "info", name)
+    rates = {"kind": "codec", "name": name, "sample_rate_hz": 24_000, "hop_samples": 320, "latent_dim": dim}
+    assert rates.items() <= described.items()
+    assert ("phase_steps" in described["options"]) == (name == "mel")
+
+
+def test_info_on_a_model_tells_its_recipe_sizes_and_hash(shop, capsys):
+    described = answer(capsys, "info", str(shop / "model"))
+    loaded = weights.load_model(str(shop / "model"))
+    assert described == {
+        "kind": "model",
+        "name": str(shop / "model"),
+        "recipe": "tiny test",
+        "codec": "mel",
+        "agent": "masking",
+        "weights": {
+            "agent": sum(p.numel() for p in loaded.model.agent.parameters()),
+            "cascade": sum(p.numel() for p in loaded.model.cascade.parameters()),
+        },
+        "window_frames": 48,
+        "sha256": loaded.sha256,
+    }
+
+
+def test_info_on_the_shipped_model_finds_it_by_its_name(capsys):
+    assert answer(capsys, "info", "starter")["kind"] == "model"
+
+
+def test_info_on_a_data_set_tells_what_is_in_it(dataset, capsys):
+    described = answer(capsys, "info", str(dataset))
+    assert described["kind"] == "data set"
+    assert described["clips"] == {"train": 6, "val": 4}
+    assert described["header"]["codec"] == "mel"
+    assert described["files_left_out"] == 0
+
+
+def test_codec_check_writes_what_came_back(here, tmp_path, capsys):
+    out = tmp_path / "back.wav"
+    figures = answer(capsys, "codec-check", "harmony.wav", "--codec", "mdct", "-o", str(out))
+    assert figures["seconds"] == 2.0
+    assert figures["level_db"] == pytest.approx(-24.0, abs=0.05)
+    assert figures["latents"] == [320, 150]
+    assert figures["waveform_snr_db"] > 80
+    back, source = files.read(out), files.read("harmony.wav")
+    np.testing.assert_allclose(back, source * 10 ** (4 / 20), atol=0.002)  # at -20 dBFS
+
+
+def test_codec_check_takes_options_and_writes_nothing_unless_asked(here, capsys):
+    before = everything(here)
+    figures = answer(capsys, "codec-check", "harmony.wav", "-s", "phase_steps=2", "-s", "inversion_steps=4")
+    assert figures["codec"] == "mel" and figures["waveform_snr_db"] < 10
+    assert everything(here) == before
+
+
+def test_the_seed_of_compose_defaults_to_0(here, tmp_path, capsys):
+    for name, more in {"a": [], "b": ["--seed", "0"], "c": ["--seed", "1"]}.items():
+        assert main(compose("groove.wav", "harmony.wav", str(tmp_path / f"{name}.wav"), *more)) == 0
+    a, b, c = ((tmp_path / f"{name}.wav").read_bytes() for name in "abc")
+    assert a == b != c
+    capsys.readouterr()
