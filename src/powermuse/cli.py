@@ -4,18 +4,16 @@ Exit status: 0 done, 1 our fault, 2 yours (with what to do), 130 and 143 stopped
 """
 
 import argparse
-import errno
 import json
-import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from powermuse.terminal import UsageError, explain, progress, say
+
 Handler = Callable[[argparse.Namespace], int]
-_DISK = {errno.ENOSPC: "no space left on the disk", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "too large"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,34 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         handler: Handler = options.handler
         return handler(options)
     except KeyboardInterrupt:
-        return _say("stopped", 128 + signal.SIGINT)
+        return say("stopped", 128 + signal.SIGINT)
     except Exception as error:
         if debug:
             raise
-        return _explain(error)
-
-
-def _explain(error: Exception) -> int:
-    """One line for whatever went wrong, and the status it deserves."""
-    if isinstance(error, UsageError):
-        return _say(str(error), 2)
-    from powermuse.types import BadInput, MissingExtra
-
-    if isinstance(error, BadInput | MissingExtra):
-        return _say(" ".join(str(error).split()), 2)
-    if isinstance(error, OSError) and error.errno is not None:
-        where = f"{error.filename}: " if error.filename else ""
-        return _say(f"{where}{_DISK.get(error.errno, os.strerror(error.errno))}; nothing half-written was left", 2)
-    return _say(f"{type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)", 1)
-
-
-def _say(message: str, status: int) -> int:
-    print(f"powermuse: {message}", file=sys.stderr)
-    return status
-
-
-class UsageError(Exception):
-    """The words of the command do not fit."""
+        return explain(error)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -127,7 +102,7 @@ def _compose(options: argparse.Namespace) -> int:
 
     composer = Composer(weights.load_model(options.model), options.seed)
     groove, harmony = composer.listen(options.groove), composer.listen(options.harmony)
-    with _progress() as update:
+    with progress() as update:
         blend = composer.compose(groove, harmony, options.length, update)
         update("report", 0, 1)
         told = report.write(blend, options.out)
@@ -180,7 +155,7 @@ def _prepare(options: argparse.Namespace) -> int:
         tuple(options.folders), options.out, options.codec, _codec_options(options.options), options.workers,
         options.validation, options.songs_are, options.loop_short,
     )  # fmt: skip
-    with _progress() as update:
+    with progress() as update:
         summary = prepare(plan, lambda done, total, file, clips: update("prepare", done, total))
     for file in summary.left_out:
         print(f"{'unreadable' if file.unreadable else 'left out'}: {file.path}: {file.skipped}", file=sys.stderr)
@@ -190,7 +165,7 @@ def _prepare(options: argparse.Namespace) -> int:
         f"{summary.clips['val']} of {summary.songs['val']} to validate"
     )
     unreadable = sum(file.unreadable for file in summary.left_out)
-    return _say(f"{unreadable} file(s) could not be read; the others were kept", 2) if unreadable else 0
+    return say(f"{unreadable} file(s) could not be read; the others were kept", 2) if unreadable else 0
 
 
 def _add_train(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
@@ -223,19 +198,19 @@ def _train(options: argparse.Namespace) -> int:
     run = options.run or f"runs/{recipe.name}"
     from powermuse.training.trainer import Progress, Trainer
 
-    with _progress() as update:
+    with progress() as update:
 
-        def show(progress: Progress) -> None:
-            if progress.message:
-                print(f"powermuse: {progress.message}", file=sys.stderr)
-            loss = progress.scalars.get("loss")
-            speed = progress.scalars.get("clock.pairs_per_s")
+        def show(now: Progress) -> None:
+            if now.message:
+                print(f"powermuse: {now.message}", file=sys.stderr)
+            loss = now.scalars.get("loss")
+            speed = now.scalars.get("clock.pairs_per_s")
             note = "" if loss is None else f"loss {loss:.4f}  {speed:.0f} pairs/s"
-            update("train", progress.seen, progress.pairs, note)
+            update("train", now.seen, now.pairs, note)
 
         ended = Trainer(recipe, options.data, run, show).fit()
     if ended.signal:
-        return _say(f"stopped at pair {ended.seen}, saved; the same command goes on", 128 + ended.signal)
+        return say(f"stopped at pair {ended.seen}, saved; the same command goes on", 128 + ended.signal)
     best = "" if ended.best == float("inf") else f", best validation loss {ended.best:.4f}"
     print(f"{run}: {ended.seen} pairs{best}; compose with it: powermuse compose A B -o OUT.wav --model {run}")
     return 0
@@ -293,31 +268,6 @@ def _codec_options(pairs: list[str]) -> dict[str, Any]:
         if pairs
         else {}
     )
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[..., None]]:
-    """A bar on standard error: update(what, done, total, note). Quiet where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description:8}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    console = Console(stderr=True)
-    tasks: dict[str, Any] = {}
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-
-        def update(what: str, done: int, total: int, note: str = "") -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, note="")
-            bar.update(tasks[what], completed=done, total=total, note=note)
-
-        yield update
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 def aside(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside `path`; synced and renamed to it on success, removed on failure."""
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:60]}.{uuid.uuid4().hex[:12]}.part{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb") as written:

@@ -82,6 +82,8 @@ def find_model(name_or_folder: str) -> Path:
 def shipped_models() -> list[str]:
     """Names of the models in the package."""
     folder = resources.files("powermuse") / "models"
+    if not folder.is_dir():
+        return []
     return sorted(f.name for f in folder.iterdir() if f.is_dir() and not f.name.startswith("_"))
 
 

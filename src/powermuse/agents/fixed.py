@@ -36,11 +36,14 @@ class FixedAgent(Agent):
 
     def __init__(self, config: Config, latent_dim: int) -> None:
         super().__init__()
-        if config.segment_frames <= config.fade_frames or config.fade_frames < 1:
-            raise BadInput(
-                f"agent fixed: fade_frames ({config.fade_frames}) must be from 1 to below segment_frames "
-                f"({config.segment_frames})"
-            )
+        for name, value, low, high in (
+            ("fade_frames", config.fade_frames, 1, config.segment_frames - 1),
+            ("low_share", config.low_share, 0.0, 1.0),
+            ("other_side", config.other_side, 0.0, 1.0),
+            ("percentile", config.percentile, 0.0, 100.0),
+        ):
+            if not low <= value <= high:
+                raise BadInput(f"agent fixed: {name} must be from {low} to {high}, not {value}")
         self.config = config
         self.stream_dims = (latent_dim,) if config.kind == "groove" else (latent_dim, latent_dim)
 

@@ -29,8 +29,10 @@ class MaskingAgent(Agent):
 
     def __init__(self, config: Config, latent_dim: int) -> None:
         super().__init__()
-        if config.hidden % config.heads or config.hidden % 2:
+        if config.heads < 1 or config.hidden < 2 or config.hidden % config.heads or config.hidden % 2:
             raise BadInput(f"agent masking: hidden ({config.hidden}) must be even, and {config.heads} heads divide it")
+        if not 0.0 <= config.dropout < 1.0:
+            raise BadInput(f"agent masking: dropout must be from 0 to below 1, not {config.dropout}")
         self.config = config
         self.stream_dims = (latent_dim, latent_dim)
         self.encoders = nn.ModuleList(_encoder(latent_dim, config.hidden) for _ in range(2))
@@ -60,7 +62,7 @@ class MaskingAgent(Agent):
         if not self.config.hard:
             return soft_a, soft_b
         groove_wins = (soft_a >= soft_b).to(soft_a.dtype)
-        return groove_wins + soft_a - soft_a.detach(), 1.0 - groove_wins + soft_b - soft_b.detach()
+        return groove_wins + (soft_a - soft_a.detach()), 1.0 - groove_wins + (soft_b - soft_b.detach())
 
 
 class CrossAttention(nn.Module):

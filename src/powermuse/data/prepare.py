@@ -19,7 +19,7 @@ from powermuse import disk, registry
 from powermuse.audio import clips as cutting
 from powermuse.audio import features, files
 from powermuse.codecs import Codec
-from powermuse.data import shards
+from powermuse.data import shards, walk
 from powermuse.data.shards import ClipInfo, FileInfo, Header
 from powermuse.types import BadInput
 
@@ -94,11 +94,7 @@ def _header(plan: Plan) -> Header:
 
 def _what_remains(plan: Plan, header: Header, out: Path) -> tuple[list[tuple[Path, str]], int]:
     """Files still to do, sorted, with the names they go by, and the number of the next shard."""
-    found = _walk(plan.folders)
-    if not found:
-        raise BadInput(
-            f"{', '.join(plan.folders)}: no sound files found (looked for {' '.join(sorted(files.SUFFIXES))})"
-        )
+    found = walk.sound_files(plan.folders)
     if (out / "dataset.json").exists() or (out / "plan.json").exists():
         _check_same(header, out)
     elif out.exists() and any(out.iterdir()):
@@ -109,33 +105,6 @@ def _what_remains(plan: Plan, header: Header, out: Path) -> tuple[list[tuple[Pat
     for path, name in found:
         _check_unchanged(path, finished.get(name))
     return [(path, name) for path, name in found if name not in finished], len(_shard_files(out))
-
-
-def _walk(folders: tuple[str, ...]) -> list[tuple[Path, str]]:
-    """Every sound file with its name: its path below what all the folders have in common, sorted by name."""
-    found: dict[str, Path] = {}
-    common = Path(os.path.commonpath([Path(f).absolute() for f in folders]))
-    for folder in map(Path, folders):
-        if not folder.exists():
-            raise BadInput(f"{folder}: no such directory")
-        if not folder.is_dir():
-            raise BadInput(f"{folder}: is a file; name the directory that holds the music")
-        for path in _files_below(folder):
-            if path.suffix.lower() in files.SUFFIXES and not path.name.startswith("."):
-                found[str(path.absolute().relative_to(common))] = path
-    return [(found[name], name) for name in sorted(found)]
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Files in a folder and all below it, links to folders followed, each real folder once."""
-    visited: set[str] = set()
-    for where, below, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(where)
-        if real in visited:
-            below.clear()
-            continue
-        visited.add(real)
-        yield from (Path(where) / name for name in names)
 
 
 def _check_same(header: Header, out: Path) -> None:

@@ -9,6 +9,7 @@ _EPS = 1e-8
 _STFT_WINDOWS = (512, 1024, 2048)
 _MEL_FFT, _MEL_BANDS, _MEL_HIGH_HZ = 1024, 80, 8000.0
 _LOG_FLOOR = 1e-5
+_CONVERGENCE_FLOOR = 1e-3
 
 
 def latent_l1(blend_BDT: Tensor, wanted_BDT: Tensor) -> Tensor:
@@ -31,7 +32,9 @@ def multi_resolution_stft(blend_BCN: Tensor, wanted_BCN: Tensor) -> Tensor:
 def _stft_distance(blend_BN: Tensor, wanted_BN: Tensor, n_fft: int) -> Tensor:
     blend, wanted = (_magnitude(x, n_fft) for x in (blend_BN, wanted_BN))
     apart = ((blend - wanted).square().sum(dim=(1, 2)) + _EPS).sqrt()
-    convergence = apart / (wanted.square().sum(dim=(1, 2)) + _EPS).sqrt()
+    # A crop may be silent: below -60 dB the distance is taken against the floor, not against nothing.
+    floor = _CONVERGENCE_FLOOR**2 * wanted[0].numel()
+    convergence = apart / (wanted.square().sum(dim=(1, 2)) + floor).sqrt()
     return convergence.mean() + (blend.log() - wanted.log()).abs().mean()
 
 

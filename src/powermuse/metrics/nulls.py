@@ -2,7 +2,8 @@
 
 A similarity s between a blend and a source is high by chance where both are, say, in four-four time. The null of s is
 its mean over circular shifts of the source; adj(s) = (s - null) / (1 - null) is 1 for equality and about 0 for chance.
-Shifts at which the source resembles itself (a loop) are left out.
+Shifts at which the source resembles itself (a loop) are left out. The shifts lie off the metrical grid, so sharing a
+grid counts: two random patterns of sixteenths at one tempo score .23 +- .07 (200 pairs), not 0.
 """
 
 from collections.abc import Callable

@@ -26,9 +26,11 @@ class Rhythm(NamedTuple):
 
 
 def validate(blend: np.ndarray, source: np.ndarray) -> None:
-    """Raises ValueError unless both are curves [T] of one length."""
+    """Raises ValueError unless both are finite curves [T] of one length."""
     if blend.ndim != 1 or blend.shape != source.shape:
         raise ValueError(f"two curves of equal length are wanted, not {blend.shape} and {source.shape}")
+    if not (np.isfinite(blend).all() and np.isfinite(source).all()):
+        raise ValueError("the curves hold values that are not finite")
 
 
 def onset_correlation(blend: np.ndarray, source: np.ndarray) -> float:

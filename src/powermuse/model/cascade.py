@@ -40,8 +40,7 @@ class Cascade(nn.Module):
 
     def __init__(self, stream_dims: tuple[int, ...], latent_dim: int, recipe: CascadeRecipe) -> None:
         super().__init__()
-        if recipe.stages < 1 or recipe.layers < 1:
-            raise BadInput(f"cascade: at least 1 stage and 1 layer are wanted, not {recipe.stages} and {recipe.layers}")
+        _check(recipe)
         self.recipe = recipe
         widths = [sum(stream_dims)] + [sum(stream_dims) + latent_dim] * (recipe.stages - 1)
         for width in widths:
@@ -81,6 +80,18 @@ class Cascade(nn.Module):
             return out_BDT, out_BDT.new_ones(len(out_BDT))
         scale_B = (wanted_rms_B / _rms(out_BDT)).clamp(self.recipe.scale_low, self.recipe.scale_high)
         return out_BDT * scale_B[:, None, None], scale_B
+
+
+def _check(recipe: CascadeRecipe) -> None:
+    """Raises BadInput for sizes that make no cascade."""
+    for name in ("stages", "layers", "heads", "ffn_multiple"):
+        if getattr(recipe, name) <= 0:
+            raise BadInput(f"cascade: {name} must be above 0, not {getattr(recipe, name)}")
+    for name in ("dropout", "attention_dropout"):
+        if not 0.0 <= getattr(recipe, name) < 1.0:
+            raise BadInput(f"cascade: {name} must be from 0 to below 1, not {getattr(recipe, name)}")
+    if not 0.0 <= recipe.scale_low <= recipe.scale_high:
+        raise BadInput(f"cascade: scale_low {recipe.scale_low} is not below scale_high {recipe.scale_high}")
 
 
 def _rms(z_BDT: Tensor) -> Tensor:
