@@ -17,6 +17,7 @@ import sounds
 from powermuse import about, recipe, weights
 from powermuse.audio import files
 from powermuse.cli import main
+from powermuse.types import BadInput
 
 Capture = pytest.CaptureFixture[str]
 TINY = """
@@ -91,17 +92,10 @@ def everything(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(p): (p.stat().st_size if p.is_file() else -1, p.stat().st_mtime_ns) for p in sorted(folder.rglob("*"))}
 
 
-def compose(*more: str, groove: str = "groove.wav", harmony: str = "harmony.wav", **named: str) -> list[str]:
-    return [
-        "compose",
-        groove,
-        harmony,
-        "-o",
-        named.get("out", "out.wav"),
-        "--model",
-        named.get("model", "model"),
-        *more,
-    ]
+def compose(
+    *more: str, groove: str = "groove.wav", harmony: str = "harmony.wav", out: str = "out.wav", model: str = "model"
+) -> list[str]:
+    return ["compose", groove, harmony, "-o", out, "--model", model, *more]
 
 
 def train(*more: str, name: str = "tiny.yaml", data: str = "DATA", run: str = "run") -> list[str]:
@@ -214,11 +208,13 @@ def test_the_installed_command_refuses_in_one_line(here):
     assert done.stderr == "powermuse: gone.wav: no such file\n"
 
 
-def test_debug_shows_where(here):
-    done = powermuse(*compose("--debug", out="out.mp3"), cwd=here)
+def test_debug_shows_where_by_a_traceback(here):
+    done = powermuse("compose", "groove.wav", "--debug", cwd=here)
     assert done.returncode != 0
-    assert "Traceback (most recent call last)" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("powermuse.types.BadInput: out.mp3: can be written as .wav")
+    assert done.stderr.startswith("Traceback (most recent call last):\n")
+    assert "required: HARMONY, -o/--out" in done.stderr.splitlines()[-1]
+    with pytest.raises(BadInput, match=r"out\.mp3: can be written as"):
+        main(compose("--debug", out="out.mp3"))
 
 
 def test_help_answers_at_once_without_importing_torch(here):

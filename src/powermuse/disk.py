@@ -1,10 +1,11 @@
 """Writing files so that none is ever half there: aside, synced, renamed."""
 
+import errno
 import hashlib
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
@@ -37,3 +38,13 @@ def sha256(path: str | os.PathLike[str]) -> str:
     """Hex digest of a file."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_all(contents: dict[Path, bytes]) -> None:
+    """Several files, all or none: everything is on the disk before the first name changes."""
+    for path in contents:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    with ExitStack() as stack:
+        for path, content in contents.items():
+            stack.enter_context(aside(path)).write_bytes(content)

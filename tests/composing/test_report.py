@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib.image
 import numpy as np
 import pytest
+import torch
 
 import sounds
 from powermuse import weights
@@ -43,6 +44,14 @@ def sha256(path: Path) -> str:
 
 def test_a_blend_is_three_files_and_no_more(out):
     assert sorted(p.name for p in out.parent.iterdir()) == ["out.json", "out.png", "out.wav"]
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_was_drawn_before(out, mel_model, groove, harmony, tmp_path):
+    torch.manual_seed(12345)
+    composer = Composer(weights.load_model(str(mel_model)), seed=5)
+    report.write(composer.compose(composer.listen(groove), composer.listen(harmony)), str(tmp_path / "out.wav"))
+    for name in ("out.wav", "out.json", "out.png"):
+        assert (tmp_path / name).read_bytes() == (out.parent / name).read_bytes()
 
 
 def test_the_report_says_where_everything_came_from_with_true_hashes(told, groove, harmony, mel_model):

@@ -19,7 +19,8 @@ from powermuse import registry
 from powermuse.audio import clips, features, files
 from powermuse.data import prepare as preparing
 from powermuse.data import shards
-from powermuse.data.prepare import Plan, Summary, prepare, validation_songs
+from powermuse.data.index import validation_songs
+from powermuse.data.prepare import Plan, Summary, prepare
 from powermuse.data.shards import Dataset
 from powermuse.types import BadInput
 
@@ -133,6 +134,19 @@ def test_music_is_found_in_folders_of_folders_and_cut_to_whole_clips_of_16_s(tmp
         ("b/deep/er.wav", "b/deep/er.wav", 16.0),
     ]
     assert found == Summary({"train": 3, "val": 0}, {"train": 2, "val": 0}, 3 * 16 / 3600, [])
+
+
+def test_links_are_followed_but_for_those_that_lead_nowhere_or_back(tmp_path):
+    sounds.write(tmp_path / "elsewhere/a.wav", sounds.song(16.0, 1))
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "music/b.wav").symlink_to(tmp_path / "elsewhere/gone.wav")
+    (tmp_path / "elsewhere/back").symlink_to(tmp_path / "music")
+    (tmp_path / "music/c.wav").mkdir()
+    os.mkfifo(tmp_path / "music/d.wav")
+    found = prepare(plan(tmp_path / "music", tmp_path / "out"))
+    assert [row[1] for row in table(tmp_path / "out")] == ["linked/a.wav"]
+    assert {f.path for f in found.left_out} <= {"b.wav"}
 
 
 def test_files_of_several_folders_are_named_by_what_the_folders_have_not_in_common(tmp_path):
@@ -262,8 +276,8 @@ def test_no_song_is_on_both_sides(dataset):
 
 
 def test_where_songs_are_folders_all_files_of_one_stay_on_one_side(tmp_path):
-    for seed in range(12):
-        sounds.write(tmp_path / f"music/song{seed // 3}/take{seed}.wav", sounds.chords(16.0, seed))
+    for seed in range(8):
+        sounds.write(tmp_path / f"music/song{seed // 2}/take{seed}.wav", sounds.chords(16.0, seed))
     prepare(plan(tmp_path / "music", tmp_path / "out", songs_are="folders", validation_share=0.5))
     rows = table(tmp_path / "out")
     assert {row[2] for row in rows} == {"song0", "song1", "song2", "song3"}
@@ -326,6 +340,29 @@ def test_new_files_are_added_to_what_is_there(tmp_path):
     assert calls == [(1, 1, "a.wav", 2)]
     assert when.items() <= moments(tmp_path / "out").items()
     assert [row[1] for row in table(tmp_path / "out")] == ["a.wav", "a.wav", "b.wav"]
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_a_damaged_shard_that_is_removed_as_told_is_made_again_and_nothing_else_lost(tmp_path):
+    music = sounds.library(tmp_path / "music")
+    prepare(plan(music, tmp_path / "out"))
+    whole = {row: clip(tmp_path / "out", row) for row in table(tmp_path / "out")}
+    damaged = tmp_path / "out/shards/00001.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    with pytest.raises(BadInput, match=r"00001\.safetensors: damaged shard .* remove it and prepare again"):
+        prepare(plan(music, tmp_path / "out"))
+    damaged.unlink()
+    prepare(plan(music, tmp_path / "out"))
+    assert table(tmp_path / "out") == sorted(whole, key=lambda row: row[1:])
+    assert all(torch.equal(clip(tmp_path / "out", row), z) for row, z in whole.items())
+
+
+def clip(out: Path, wanted: tuple[str, str, str, float]) -> torch.Tensor:
+    """The latents that the table gives for one of its rows."""
+    data = Dataset(out, wanted[0])
+    names = data.names["files"]
+    (row,) = (i for i, r in enumerate(data.table) if (names[r["file"]], float(r["start_s"])) == (wanted[1], wanted[3]))
+    return data.clips([row]).z_BDT
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from toys import toy
 
 from powermuse.training import tracking
 from powermuse.training.tracking import JsonlTracker, MlflowTracker, RunningMeans
+from training.toys import toy
 
 needs_mlflow = pytest.mark.skipif(
     importlib.util.find_spec("mlflow") is None, reason="mlflow is missing: pip install 'powermuse[track]'"

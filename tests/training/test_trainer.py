@@ -8,15 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from safetensors import safe_open
-from toys import TOY, toy
 
 import sounds
 from powermuse import weights
@@ -31,6 +31,7 @@ from powermuse.training.health import NotFinite
 from powermuse.training.tracking import CLOCK
 from powermuse.training.trainer import Ended, Trainer
 from powermuse.types import BadInput, Outcome
+from training.toys import TOY, toy
 
 PAIRS = 160
 
@@ -85,8 +86,8 @@ def whole(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_loss_falls_to_a_tenth_where_the_truth_is_the_groove(dataset, tmp_path):
     recipe = toy(
-        "data.pairing=unity", "weights={latent.truth: 1}", "training.learning_rate=3e-3", "training.pairs=240",
-        "training.log_every=4", "training.save_every=240", "training.validate_every=240",
+        "data.pairing=unity", "weights={latent.truth: 1}", "training.learning_rate=3e-3", "training.pairs=180",
+        "training.log_every=4", "training.save_every=180", "training.validate_every=180",
     )  # fmt: skip
     train(recipe, dataset, tmp_path / "run")
     losses = [line["latent.truth"] for line in lines(tmp_path / "run", "train")]
@@ -205,41 +206,61 @@ class Stop(NamedTuple):
     last_logged: int
 
 
+# The command line in processes that are forked from one that has imported everything, which takes most of the time.
+NURSERY = """
+import json, os, sys
+import jsonargparse, rich.progress
+import powermuse.training.trainer
+from powermuse.cli import main
+for line in sys.stdin:
+    words, errors = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        os._exit(main(words))
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
 @pytest.fixture(scope="module")
 def stopped(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Stop], list[str]]:
     """A run that was killed twice (once while it wrote a checkpoint), got Ctrl-C and SIGTERM, and then ended."""
-    folder = tmp_path_factory.mktemp("stopped")
-    run = folder / "run"
-    (folder / "toy.yaml").write_text(TOY)
-    stops = {
-        "killed": stop(folder, dataset, signal.SIGKILL, lambda: bool(kept(run))),
-        "killed while writing": stop(folder, dataset, signal.SIGKILL, lambda: half_written(run)),
-        "interrupted": stop(folder, dataset, signal.SIGINT, lambda: kept(run)[-1] >= 80),
-        "terminated": stop(folder, dataset, signal.SIGTERM, lambda: kept(run)[-1] >= 120),
-    }
+    run = tmp_path_factory.mktemp("stopped") / "run"
+    (run.parent / "toy.yaml").write_text(TOY)
+    (run.parent / "nursery.py").write_text(NURSERY)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": run.parent}
+    with subprocess.Popen([sys.executable, "nursery.py"], **pipes) as nursery:
+        try:
+            stops = {
+                "killed": stop(nursery, run, dataset, signal.SIGKILL, lambda: bool(kept(run))),
+                "killed while writing": stop(nursery, run, dataset, signal.SIGKILL, lambda: half_written(run)),
+                "interrupted": stop(nursery, run, dataset, signal.SIGINT, lambda: kept(run)[-1] >= 80),
+                "terminated": stop(nursery, run, dataset, signal.SIGTERM, lambda: kept(run)[-1] >= 120),
+            }
+        finally:
+            nursery.kill()
     messages = train(toy(f"training.pairs={PAIRS}"), dataset, run).messages
     return run, stops, messages
 
 
-def stop(folder: Path, dataset: Path, number: signal.Signals, ready: Any) -> Stop:
-    """Starts the command as a user would and sends a signal as soon as it is `ready`."""
-    run = folder / "run"
-    command = [sys.executable, "-m", "powermuse.cli", "train", "toy.yaml", "--data", str(dataset), "--run", "run"]
-    with (folder / "errors").open("w") as errors:
-        process = subprocess.Popen([*command, "-s", f"training.pairs={PAIRS}"], cwd=folder, stderr=errors)
-        try:
-            until = time.monotonic() + 120
-            while not ready():
-                assert process.poll() is None, (folder / "errors").read_text()
-                assert time.monotonic() < until, "it never came to the point"
-                time.sleep(0.0005)
-            process.send_signal(number)
-            status = process.wait(60)
-        finally:
-            process.kill()
-            process.wait()
+def stop(
+    nursery: "subprocess.Popen[str]", run: Path, dataset: Path, number: signal.Signals, ready: Callable[[], bool]
+) -> Stop:
+    """Starts the same command and sends it a signal as soon as it is `ready`."""
+    assert nursery.stdin and nursery.stdout
+    command = ["train", "toy.yaml", "--data", str(dataset), "--run", "run", "-s", f"training.pairs={PAIRS}"]
+    nursery.stdin.write(json.dumps([command, "errors"]) + "\n")
+    nursery.stdin.flush()
+    process = int(nursery.stdout.readline())
+    errors, until = run.parent / "errors", time.monotonic() + 60
+    while not ready():
+        assert time.monotonic() < until and Path(f"/proc/{process}").exists(), errors.read_text()
+        time.sleep(0.0005)
+    os.kill(process, number)
+    status = int(nursery.stdout.readline())
     last = [json.loads(x)["seen"] for x in (run / "log.jsonl").read_text().splitlines() if x.endswith("}")]
-    return Stop(number, status, (folder / "errors").read_text(), kept(run), max(last, default=0))
+    return Stop(number, status, errors.read_text(), kept(run), max(last, default=0))
 
 
 def half_written(run: Path) -> bool:
@@ -359,8 +380,6 @@ def test_a_run_is_not_gone_on_with_on_another_data_set(dataset, tmp_path):
     described = json.loads((other / "dataset.json").read_text())
     (other / "dataset.json").write_text(json.dumps({**described, "hours": 1.0}))
     table = Dataset(dataset, "train").table
-    import numpy as np
-
     np.save(other / "train.npy", table[:4])
     train(toy("training.pairs=4"), dataset, tmp_path / "run")
     with pytest.raises(BadInput, match="data"):

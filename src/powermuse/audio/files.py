@@ -47,6 +47,11 @@ def resample(wav_CN: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
 
 def write(path: str | os.PathLike[str], wav_CN: np.ndarray, sample_rate_hz: int) -> None:
     """Writes [C, N] as 24-bit wav or flac, by the suffix: aside first, then renamed, so that no half file stays."""
+    write_bytes(path, encoded(wav_CN, sample_rate_hz, path))
+
+
+def encoded(wav_CN: np.ndarray, sample_rate_hz: int, path: str | os.PathLike[str]) -> bytes:
+    """The content of the file that `write` would write at `path`."""
     path = Path(path)
     check_writable(path)
     if not np.abs(wav_CN).max(initial=0.0) <= 1.0:  # NaN is not
@@ -54,7 +59,7 @@ def write(path: str | os.PathLike[str], wav_CN: np.ndarray, sample_rate_hz: int)
     suffix = path.suffix.lower()
     content = io.BytesIO()  # in memory, so that a full disk is an OSError with its reason, not libsndfile's silence
     soundfile.write(content, wav_CN.T, sample_rate_hz, subtype=_WRITABLE[suffix], format=suffix[1:].upper())
-    write_bytes(path, content.getvalue())
+    return content.getvalue()
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

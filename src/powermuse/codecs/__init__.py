@@ -14,6 +14,8 @@ class Codec(nn.Module, ABC):
     sample_rate_hz: int
     hop_samples: int
     latent_dim: int
+    latent_options: tuple[str, ...] = ()
+    """Options that change the latents (and not only how they are decoded): data made with others do not fit."""
 
     @property
     def frame_rate_hz(self) -> float:

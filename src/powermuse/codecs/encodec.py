@@ -31,6 +31,7 @@ class EncodecCodec(Codec):
     sample_rate_hz = 24_000
     hop_samples = 320
     latent_dim = 128
+    latent_options = ("source", "num_filters", "weights_seed")
 
     def __init__(self, config: Config = Config()) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 import io
 import json
-from contextlib import ExitStack
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,14 @@ def write(blend: Blend, out: str) -> dict[str, Any]:
     """Writes the wave, its JSON and its picture: all three or none. Returns the report."""
     report = describe(blend)
     report_file, picture_file = report_paths(out)
-    contents = {
-        picture_file: draw(blend, report),
-        report_file: json.dumps({**report, "blend": {"file": Path(out).name, **report["blend"]}}, indent=1).encode(),
-    }
-    with ExitStack() as stack:
-        for path, content in contents.items():
-            stack.enter_context(disk.aside(path)).write_bytes(content)
-        files.write(out, blend.wav_CN, blend.sample_rate_hz)
+    told = {**report, "blend": {"file": Path(out).name, **report["blend"]}}
+    disk.write_all(
+        {
+            Path(out): files.encoded(blend.wav_CN, blend.sample_rate_hz, out),
+            report_file: json.dumps(told, indent=1).encode(),
+            picture_file: draw(blend, report),
+        }
+    )
     return report
 
 
@@ -111,9 +111,11 @@ def draw(blend: Blend, report: dict[str, Any]) -> bytes:
     axes[4].set(ylabel="waveform", yticks=[])
     axes[5].set(ylabel="onset\nenvelope", yticks=[], xlabel="seconds", xlim=(0, seconds))
     axes[5].legend(loc="upper right", fontsize="small", ncols=3)
-    figure.suptitle(_title(report))
+    figure.suptitle(_title(report), parse_math=False)
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=90)
+    with warnings.catch_warnings():  # a name in a script that the font lacks shows as boxes; that is no fault
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(content, format="png", dpi=90)
     return content.getvalue()
 
 

@@ -8,6 +8,8 @@ import numpy as np
 from powermuse.data.shards import Dataset
 from powermuse.types import BadInput, Pair
 
+_VALIDATION_SEED = 0
+
 Pairing = Literal["continuation", "shuffled", "unity"]
 
 
@@ -39,9 +41,7 @@ class PairSource:
             raise BadInput(
                 f"{where} holds one song; shuffled pairs want two (data.pairing=continuation works with one)"
             )
-        if pairing == "continuation" and not any(
-            self._next_of(row) is not None for row in range(min(len(dataset), 4096))
-        ):
+        if pairing == "continuation" and not self._has_neighbours():
             raise BadInput(f"{where} holds no two clips in a row; data.pairing=shuffled works with single clips")
 
     def batch(self, seen: int, size: int) -> Pair:
@@ -85,12 +85,29 @@ class PairSource:
                 return previous, here
         raise AssertionError("checked when the source was made")
 
+    def _has_neighbours(self) -> bool:
+        file, start_s = self.dataset.table["file"], self.dataset.table["start_s"]
+        gap_s = start_s[1:] - start_s[:-1] - self.dataset.header.clip_s
+        return bool(((file[1:] == file[:-1]) & (abs(gap_s) < 1e-3)).any())
+
     def _next_of(self, row: int) -> int | None:
         table, clip_s = self.dataset.table, self.dataset.header.clip_s
         if row + 1 >= len(table) or table["file"][row + 1] != table["file"][row]:
             return None
         gap_s = float(table["start_s"][row + 1] - table["start_s"][row])
         return row + 1 if abs(gap_s - clip_s) < 1e-3 else None
+
+
+def validation_source(dataset: Dataset, pairing: Pairing, crop_frames: int) -> PairSource | None:
+    """The fixed pairs of the validation songs. Where they cannot be paired like the training's (one song cannot be
+    shuffled), another way; None where no pair can be made."""
+    ways: tuple[Pairing, ...] = (pairing,) if pairing == "unity" else (pairing, "continuation")
+    for way in ways:
+        try:
+            return PairSource(dataset, way, crop_frames, _VALIDATION_SEED)
+        except BadInput:
+            continue
+    return None
 
 
 def permuted(position: int, length: int, key: str) -> int:

@@ -1,14 +1,15 @@
 """From folders of music to a data set: walk, cut, drop silence, encode once, write shards to go on from."""
 
-import hashlib
 import json
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -19,7 +20,8 @@ from powermuse import disk, registry
 from powermuse.audio import clips as cutting
 from powermuse.audio import features, files
 from powermuse.codecs import Codec
-from powermuse.data import shards, walk
+from powermuse.data import index, shards, walk
+from powermuse.data.index import Books, Summary
 from powermuse.data.shards import ClipInfo, FileInfo, Header
 from powermuse.types import BadInput
 
@@ -47,17 +49,6 @@ class Plan:
     """Repeat files of 1 to 16 s to a whole clip (for loops) instead of leaving them out."""
 
 
-class Summary(NamedTuple):
-    """What came of it."""
-
-    clips: dict[str, int]
-    """Clips of each split."""
-    songs: dict[str, int]
-    hours: float
-    left_out: list[FileInfo]
-    """Files not used, or not all of them, with the reason; `unreadable` marks the damaged."""
-
-
 class Prepared(NamedTuple):
     """One file's clips, packed, and its entry in the book."""
 
@@ -81,7 +72,19 @@ def prepare(plan: Plan, on_progress: OnProgress = lambda *_: None) -> Summary:
         buffer.add(prepared)
         on_progress(done, total, prepared.file.path, prepared.file.clips)
     buffer.flush()
-    return _write_index(plan, header, out)
+    books = index.read_books(out)
+    if not books.clips:
+        raise _nothing(plan, books, out)
+    return index.write(out, header, books, plan.validation_share)
+
+
+def _nothing(plan: Plan, books: Books, out: Path) -> BadInput:
+    """The error for music of which no clip was usable; what was begun is removed, so that another way can be tried."""
+    for path in (*index.shard_files(out), out / "plan.json"):
+        path.unlink()
+    left_out = [f for f in books.files if f.skipped]
+    first = f" (the first: {left_out[0].path}: {left_out[0].skipped})" if left_out else ""
+    return BadInput(f"{', '.join(plan.folders)}: not one usable clip in {len(books.files)} files{first}")
 
 
 def _header(plan: Plan) -> Header:
@@ -95,33 +98,28 @@ def _header(plan: Plan) -> Header:
 def _what_remains(plan: Plan, header: Header, out: Path) -> tuple[list[tuple[Path, str]], int]:
     """Files still to do, sorted, with the names they go by, and the number of the next shard."""
     found = walk.sound_files(plan.folders)
-    if (out / "dataset.json").exists() or (out / "plan.json").exists():
-        _check_same(header, out)
-    elif out.exists() and any(out.iterdir()):
+    begun = {"header": asdict(header), "songs_are": plan.songs_are, "loop_short": plan.loop_short}
+    if (out / "plan.json").exists():
+        _check_same(begun, out)
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out}: is not empty and not a data set; name another directory")
     (out / "shards").mkdir(parents=True, exist_ok=True)
-    disk.write_text(out / "plan.json", json.dumps({"header": asdict(header)}, indent=1))
-    finished = {f.path: f for path in _shard_files(out) for f in shards.read_shard_header(path)[1]}
-    for path, name in found:
-        _check_unchanged(path, finished.get(name))
-    return [(path, name) for path, name in found if name not in finished], len(_shard_files(out))
+    disk.write_text(out / "plan.json", json.dumps(begun, indent=1))
+    todo = walk.still_to_do(found, index.read_books(out).files)
+    return todo, max(map(index.shard_number, index.shard_files(out)), default=-1) + 1
 
 
-def _check_same(header: Header, out: Path) -> None:
-    before = json.loads((out / ("plan.json" if (out / "plan.json").exists() else "dataset.json")).read_text())["header"]
-    for key, value in asdict(header).items():
-        if before.get(key) != value:
-            raise BadInput(f"{out}: was begun with {key} {before.get(key)}, now it is {value}; name another directory")
-
-
-def _check_unchanged(path: Path, before: FileInfo | None) -> None:
-    status = path.stat()
-    if before is not None and (before.size, before.modified_ns) != (status.st_size, status.st_mtime_ns):
-        raise BadInput(f"{path}: has changed since it was prepared; prepare into another directory")
-
-
-def _shard_files(out: Path) -> list[Path]:
-    return sorted((out / "shards").glob("[0-9]*.safetensors"))
+def _check_same(begun: dict[str, Any], out: Path) -> None:
+    """Raises BadInput where a data set was begun another way."""
+    try:
+        before = json.loads((out / "plan.json").read_text())
+        old, new = ({**b["header"], **{k: b[k] for k in ("songs_are", "loop_short")}} for b in (before, begun))
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{out / 'plan.json'}: damaged ({error}); name another directory") from None
+    for key in old.keys() | new.keys():
+        if old.get(key) != new.get(key):
+            was, now = old.get(key), new.get(key)
+            raise BadInput(f"{out}: was begun with {key} {was}, now it is {now}; name another directory")
 
 
 class _Buffer:
@@ -152,7 +150,7 @@ def _prepared_files(plan: Plan, todo: list[tuple[Path, str]]) -> Iterator[Prepar
     """Every file's clips, in order, from a pool of processes that is never far ahead."""
     workers = min(plan.workers or os.cpu_count() or 1, len(todo))
     if workers <= 1:
-        _start_worker(plan)
+        _make_codec(plan)
         yield from (_prepare_file(path, name) for path, name in todo)
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (plan,)) as pool:
@@ -176,9 +174,20 @@ _worker: tuple[Plan, Codec] | None = None
 
 
 def _start_worker(plan: Plan) -> None:
+    """Begins a process of the pool: one thread each, and an end where the process that began it ends."""
+    torch.set_num_threads(1)
+    if (parent := parent_process()) is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _make_codec(plan)
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _make_codec(plan: Plan) -> None:
     global _worker
-    if plan.workers != 1:
-        torch.set_num_threads(1)
     codec = registry.build("codecs", plan.codec, plan.codec_options)
     _worker = (plan, codec.eval())
 
@@ -236,63 +245,3 @@ def encode_batch(wav_BCN: torch.Tensor, codec: Codec) -> list[np.ndarray]:
     z_BDT = codec.encode(wav_BCN)
     found = features.extract(wav_BCN[:, 0])
     return [shards.pack(*parts).numpy() for parts in zip(z_BDT, *found, strict=True)]
-
-
-def _write_index(plan: Plan, header: Header, out: Path) -> Summary:
-    """Tables, names and dataset.json from the headers of the shards alone."""
-    infos: list[ClipInfo] = []
-    places: list[tuple[int, int]] = []
-    books: list[FileInfo] = []
-    for number, path in enumerate(_shard_files(out)):
-        clips, done = shards.read_shard_header(path)
-        infos += clips
-        places += [(number, row) for row in range(len(clips))]
-        books += done
-    left_out = [b for b in books if b.skipped]
-    if not infos:
-        first = f" (the first: {left_out[0].path}: {left_out[0].skipped})" if left_out else ""
-        raise BadInput(f"{', '.join(plan.folders)}: not one usable clip in {len(books)} files{first}")
-    names = {"files": sorted({i.file for i in infos}), "songs": sorted({i.song for i in infos})}
-    validation = validation_songs(names["songs"], plan.validation_share)
-    tables = _tables(infos, places, names, validation)
-    for split, table in tables.items():
-        with disk.aside(out / f"{split}.npy") as temporary:
-            np.save(temporary, table)
-    disk.write_text(out / "names.json", json.dumps(names))
-    songs = {"train": len(names["songs"]) - len(validation), "val": len(validation)}
-    counts = {split: len(table) for split, table in tables.items()}
-    summary = Summary(counts, songs, len(infos) * CLIP_S / 3600.0, left_out)
-    content = {
-        "header": asdict(header), "clips": counts, "songs": songs, "hours": round(summary.hours, 3),
-        "left_out": [asdict(b) for b in left_out],
-    }  # fmt: skip
-    disk.write_text(out / "dataset.json", json.dumps(content, indent=1))
-    return summary
-
-
-def _tables(
-    infos: list[ClipInfo], places: list[tuple[int, int]], names: dict[str, list[str]], validation: set[str]
-) -> dict[str, np.ndarray]:
-    file_number = {name: i for i, name in enumerate(names["files"])}
-    song_number = {name: i for i, name in enumerate(names["songs"])}
-    rows: dict[str, list[tuple[Any, ...]]] = {split: [] for split in shards.SPLITS}
-    for info, (shard, row) in zip(infos, places, strict=True):
-        split = "val" if info.song in validation else "train"
-        entry = (shard, row, song_number[info.song], file_number[info.file], info.start_s, info.level_db)
-        rows[split].append(entry)
-    return {split: np.array(entries, dtype=shards.ROW) for split, entries in rows.items()}
-
-
-def validation_songs(songs: list[str], share: float) -> set[str]:
-    """The songs kept from training: those whose name hashes below `share`, at least one where there are two.
-
-    A song keeps its side when others are added (but for the one that is chosen for want of any).
-    """
-    place = {song: int.from_bytes(hashlib.sha256(song.encode()).digest()[:8], "big") / 2**64 for song in songs}
-    chosen = {song for song in songs if place[song] < share}
-    if len(songs) >= 2 and share > 0.0:
-        by_place = sorted(songs, key=place.__getitem__)
-        chosen = chosen or {by_place[0]}
-        if len(chosen) == len(songs):
-            chosen = chosen - {by_place[-1]}
-    return chosen

@@ -90,7 +90,8 @@ def unpack(packed_BRT: Tensor) -> Clip:
 
 def write_shard(path: Path, clips: list[Tensor], infos: list[ClipInfo], files: list[FileInfo]) -> None:
     """One shard, whole or not at all."""
-    metadata = {"clips": json.dumps([asdict(i) for i in infos]), "files": json.dumps([asdict(f) for f in files])}
+    # One key: the order of several in the header is not fixed, and the same music shall give the same bytes.
+    metadata = {"book": json.dumps({"clips": [asdict(i) for i in infos], "files": [asdict(f) for f in files]})}
     tensors = {f"{i:05d}": clip.contiguous() for i, clip in enumerate(clips)}
     disk.write_bytes(path, safetensors.torch.save(tensors, metadata=metadata))
 
@@ -100,8 +101,8 @@ def read_shard_header(path: Path) -> tuple[list[ClipInfo], list[FileInfo]]:
     try:
         with safe_open(path, framework="pt") as shard:
             metadata = shard.metadata()
-        clips = [ClipInfo(**c) for c in json.loads(metadata["clips"])]
-        return clips, [FileInfo(**f) for f in json.loads(metadata["files"])]
+        book = json.loads(metadata["book"])
+        return [ClipInfo(**c) for c in book["clips"]], [FileInfo(**f) for f in book["files"]]
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path}: damaged shard ({error}); remove it and prepare again") from None
 
@@ -115,7 +116,7 @@ class Dataset:
         if split not in SPLITS:
             raise BadInput(f"no split is called {split!r}; there are: {', '.join(SPLITS)}")
         self.split = split
-        self.table: np.ndarray = np.load(self.folder / f"{split}.npy", mmap_mode="r")
+        self.table = _read_table(self.folder / f"{split}.npy")
         self._shards: dict[int, Any] = {}
 
     def __len__(self) -> int:
@@ -146,6 +147,16 @@ class Dataset:
         """`files` and `songs` by the numbers of the table."""
         names: dict[str, list[str]] = json.loads((self.folder / "names.json").read_text())
         return names
+
+
+def _read_table(path: Path) -> np.ndarray:
+    try:
+        table: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadInput(f"{path}: missing or damaged ({error}); prepare the data set again") from None
+    if table.dtype != ROW:
+        raise BadInput(f"{path}: is not a table of clips; prepare the data set again")
+    return table
 
 
 def shard_path(folder: Path, number: int) -> Path:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from powermuse.audio import files
+from powermuse.data.shards import FileInfo
 from powermuse.types import BadInput
 
 
@@ -21,7 +22,7 @@ def sound_files(folders: tuple[str, ...]) -> list[tuple[Path, str]]:
         if not folder.is_dir():
             raise BadInput(f"{folder}: is a file; name the directory that holds the music")
         for path in _files_below(folder):
-            if path.suffix.lower() in files.SUFFIXES and not path.name.startswith("."):
+            if path.suffix.lower() in files.SUFFIXES and not path.name.startswith(".") and path.is_file():
                 found[str(path.absolute().relative_to(common))] = path
     if not found:
         raise BadInput(f"{', '.join(folders)}: no sound files found (looked for {' '.join(sorted(files.SUFFIXES))})")
@@ -38,3 +39,26 @@ def _files_below(folder: Path) -> Iterator[Path]:
             continue
         visited.add(real)
         yield from (Path(where) / name for name in names)
+
+
+def still_to_do(found: list[tuple[Path, str]], finished: list[FileInfo]) -> list[tuple[Path, str]]:
+    """What is found and not finished. A file is the same under a longer or a shorter name (another set of folders was
+    named) where size and time agree. Raises BadInput for a file that has changed since."""
+    by_name = {f.path: f for f in finished}
+    by_state: dict[tuple[int, int], list[FileInfo]] = {}
+    for f in finished:
+        by_state.setdefault((f.size, f.modified_ns), []).append(f)
+    todo = []
+    for path, name in found:
+        status = path.stat()
+        state = (status.st_size, status.st_mtime_ns)
+        before = by_name.get(name)
+        if before is not None and (before.size, before.modified_ns) != state:
+            raise BadInput(f"{path}: has changed since it was prepared; prepare into another directory")
+        if before is None and not any(_same_end(name, f.path) for f in by_state.get(state, [])):
+            todo.append((path, name))
+    return todo
+
+
+def _same_end(name: str, other: str) -> bool:
+    return name.endswith(f"/{other}") or other.endswith(f"/{name}")

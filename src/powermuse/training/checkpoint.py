@@ -24,18 +24,19 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Writes `folder/<seen>.safetensors` and removes all but the newest `keep`."""
+    """Writes `folder/<seen>.safetensors`; keeps the newest `keep` up to it, and none of a future that was given up."""
     folder.mkdir(parents=True, exist_ok=True)
     flat = {
         f"{group}/{name}": t.detach().cpu().contiguous()
         for group, ts in checkpoint.tensors.items()
         for name, t in ts.items()
     }
-    metadata = {"seen": str(checkpoint.seen), "values": json.dumps(checkpoint.values)}
+    metadata = {"state": json.dumps({"seen": checkpoint.seen, "values": checkpoint.values})}
     path = folder / f"{checkpoint.seen:012d}.safetensors"
     disk.write_bytes(path, safetensors.torch.save(flat, metadata=metadata))
-    for old in found(folder)[: -max(keep, 1)]:
-        old.unlink(missing_ok=True)
+    kept = [p for p in found(folder) if p <= path][-max(keep, 1) :]
+    for other in set(found(folder)) - set(kept):
+        other.unlink(missing_ok=True)
     return path
 
 
@@ -64,7 +65,8 @@ def load(path: Path) -> Checkpoint:
             for key in file.keys():  # noqa: SIM118 - not a dictionary
                 group, name = key.split("/", 1)
                 tensors.setdefault(group, {})[name] = file.get_tensor(key)
-        return Checkpoint(int(metadata["seen"]), tensors, json.loads(metadata["values"]))
+        state = json.loads(metadata["state"])
+        return Checkpoint(int(state["seen"]), tensors, state["values"])
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise BadInput(f"{path}: not a whole checkpoint ({error})") from None
 

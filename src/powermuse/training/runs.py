@@ -1,41 +1,88 @@
 """The folder of a run: begun once, then gone on with by the same command."""
 
 import dataclasses
+import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
-from powermuse import disk, recipe
-from powermuse.data.shards import Header
+import numpy as np
+
+from powermuse import disk, recipe, registry
+from powermuse.data.shards import Dataset, Header
 from powermuse.recipe import Recipe
 from powermuse.training.tracking import flat
 from powermuse.types import BadInput
 
 # What may change between two starts of one run without changing what has been computed.
 _FREE = ("training.pairs", "training.keep_checkpoints", "tracking.")
+_ABOVE_ZERO = (
+    "training.pairs", "training.batch", "training.clip_norm", "training.log_every",
+    "training.validate_every", "training.validation_pairs", "training.save_every", "training.keep_checkpoints",
+    "data.crop_frames", "data.decode_frames",
+)  # fmt: skip
+_NOT_NEGATIVE = ("training.learning_rate", "training.weight_decay", "training.threads", "cascade.input_noise")
 
 
-def open_run(folder: Path, wanted: Recipe) -> None:
-    """Begins a run or checks that it may go on. Raises BadInput where it was begun with another recipe."""
-    file = folder / "recipe.yaml"
+def open_run(folder: Path, wanted: Recipe, data: Dataset) -> None:
+    """Begins a run or checks that it may go on. Raises BadInput where it was begun with another recipe or data set."""
+    file, data_file = folder / "recipe.yaml", folder / "data.json"
     if not file.exists():
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise BadInput(f"{folder}: exists and is not a run; name another directory for --run")
         folder.mkdir(parents=True, exist_ok=True)
     else:
-        before = flat(dataclasses.asdict(recipe.parse(file.read_text(), str(file))))
-        now = flat(dataclasses.asdict(wanted))
-        for key in sorted(before.keys() | now.keys()):
-            if before.get(key) != now.get(key) and not key.startswith(_FREE):
-                raise BadInput(
-                    f"{folder}: was begun with {key}={before.get(key)}, now it is {now.get(key)}; "
-                    "name another directory for --run, or go on with the old value"
-                )
+        _check_same(folder, "", recipe_settings(recipe.parse(file.read_text(), str(file))), recipe_settings(wanted))
+        if data_file.exists():
+            _check_same(folder, "data set ", json.loads(data_file.read_text()), _identity(data))
+    disk.write_text(data_file, json.dumps(_identity(data), indent=1))
     disk.write_text(file, recipe.dump(wanted))
 
 
+def check_settings(wanted: Recipe) -> None:
+    """Raises BadInput for a setting that no run can have, by its name."""
+    settings = recipe_settings(wanted)
+    for key in _ABOVE_ZERO:
+        if not settings[key] > 0:
+            raise BadInput(f"{key} must be above 0, not {settings[key]}")
+    for key in _NOT_NEGATIVE:
+        if not settings[key] >= 0:
+            raise BadInput(f"{key} must be at least 0, not {settings[key]}")
+
+
 def check_codec(wanted: Recipe, header: Header, dataset: Path) -> None:
-    """Raises BadInput where a data set was encoded by another codec than the recipe's."""
-    if header.codec != wanted.codec.name:
+    """Raises BadInput where a data set was encoded by another codec than the recipe's, or by other weights of it."""
+    name = wanted.codec.name
+    if header.codec != name:
         raise BadInput(
-            f"{dataset}: was prepared with codec {header.codec}, the recipe wants {wanted.codec.name}; "
-            f"prepare it with --codec {wanted.codec.name}, or train with -s codec.name={header.codec}"
+            f"{dataset}: was prepared with codec {header.codec}, the recipe wants {name}; "
+            f"prepare it with --codec {name}, or train with -s codec.name={header.codec}"
         )
+    options = {**registry.defaults("codecs", name), **wanted.codec.options}
+    for option in registry.find("codecs", name)[1].latent_options:
+        was = header.codec_options.get(option)
+        if was != options[option]:
+            raise BadInput(
+                f"{dataset}: was prepared with {name} {option}={was}, the recipe wants {options[option]}; "
+                f"train with -s codec.options.{option}={was}"
+            )
+
+
+def recipe_settings(of: Recipe) -> dict[str, Any]:
+    """Every setting of a recipe under its dotted name."""
+    return flat(dataclasses.asdict(of))
+
+
+def _check_same(folder: Path, what: str, before: dict[str, Any], now: dict[str, Any]) -> None:
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key) and not key.startswith(_FREE):
+            raise BadInput(
+                f"{folder}: was begun with {what}{key}={before.get(key)}, now it is {now.get(key)}; "
+                "name another directory for --run, or go on with the old value"
+            )
+
+
+def _identity(data: Dataset) -> dict[str, Any]:
+    """What tells one data set from another: its header, and the table of the clips to train on."""
+    table = hashlib.sha256(np.ascontiguousarray(data.table).tobytes()).hexdigest()
+    return {**flat(dataclasses.asdict(data.header)), "clips": len(data), "table_sha256": table}

@@ -80,11 +80,16 @@ class MlflowTracker:
         self._client.set_terminated(self._id, "FINISHED" if finished else "KILLED")
 
     def _resumed(self, run: Path, uri: str) -> str | None:
+        from mlflow.exceptions import MlflowException
+
         note = run / "mlflow.json"
         if not note.exists() or (known := json.loads(note.read_text()))["uri"] != uri:
             return None
         run_id: str = known["run_id"]
-        self._client.update_run(run_id, "RUNNING")
+        try:
+            self._client.update_run(run_id, "RUNNING")
+        except MlflowException:  # somebody deleted the record: begin another
+            return None
         return run_id
 
     def _created(self, run: Path, uri: str, recipe: Recipe) -> str:
@@ -123,7 +128,8 @@ class RunningMeans:
     def add(self, scalars: dict[str, Tensor]) -> None:
         """One step's scalars; every step has the same names."""
         for name, value in scalars.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value.detach().double()
+            value = value.detach().double()
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
         self.count += 1
 
     def read(self) -> dict[str, float]:

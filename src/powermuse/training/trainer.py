@@ -2,12 +2,10 @@
 it and of the seed, so that a run that was stopped, however roughly, goes on to the same numbers."""
 
 import hashlib
-import signal
+import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple
 
 import torch
@@ -17,15 +15,14 @@ from torch import Tensor
 from powermuse import weights
 from powermuse.agents import Agent
 from powermuse.codecs import Codec
-from powermuse.data.pairs import PairSource
+from powermuse.data.pairs import PairSource, validation_source
 from powermuse.data.shards import Dataset
 from powermuse.objective import Objective, observe
 from powermuse.recipe import Recipe
 from powermuse.training import checkpoint, health, runs, tracking
 from powermuse.training.checkpoint import Checkpoint
+from powermuse.training.signals import stop_signals
 from powermuse.types import BadInput, Outcome, Pair
-
-_VALIDATION_SEED = 0
 
 
 class Progress(NamedTuple):
@@ -53,12 +50,13 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, dataset: str, run: str, on_progress: Callable[[Progress], None]) -> None:
         self.recipe, self.settings, self.run, self.report = recipe, recipe.training, Path(run), on_progress
+        runs.check_settings(recipe)
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
         data = Dataset(dataset)
         runs.check_codec(recipe, data.header, data.folder)
         self.source = PairSource(data, recipe.data.pairing, recipe.data.crop_frames, self.settings.seed)
-        self.validation = _validation_source(dataset, recipe)
+        self.validation = validation_source(Dataset(dataset, "val"), recipe.data.pairing, recipe.data.crop_frames)
         self.fabric = Fabric(accelerator="auto", devices=1, precision=self.settings.precision)
         torch.manual_seed(self.settings.seed)
         self.bare_model = weights.build_model(recipe, data.header.latent_dim)
@@ -70,7 +68,7 @@ class Trainer:
                 f"weights: a term looks at the truth, which {recipe.data.pairing} pairs lack; use data.pairing=unity"
             )
         self.codec = self._codec() if self.objective.needs_sound else None
-        runs.open_run(self.run, recipe)
+        runs.open_run(self.run, recipe, data)
         self.bare_optimizer = torch.optim.AdamW(
             self.bare_model.parameters(),
             self.settings.learning_rate,
@@ -78,7 +76,7 @@ class Trainer:
             fused=True,
         )
         self.model, self.optimizer = self.fabric.setup(self.bare_model, self.bare_optimizer)
-        self.seen, self.best = 0, float("inf")
+        self.seen, self.best, self.validated_at = 0, float("inf"), -1
         self.means = tracking.RunningMeans()
         # The first pair whose step was not finite, -1 while all is well: on the device, read when the log is.
         self.failed_at = torch.tensor(-1, device=self.fabric.device)
@@ -86,11 +84,13 @@ class Trainer:
 
     def fit(self) -> Ended:
         """Runs to `training.pairs`, or until SIGINT or SIGTERM, saving either way."""
+        if self.seen >= self.settings.pairs:
+            return Ended(self.seen, self.best, 0)
         self.trackers = tracking.trackers(self.run, self.recipe, self.seen)
         self._last_log = time.monotonic()
         finished = False
         try:
-            with _stop_signals() as caught:
+            with stop_signals() as caught:
                 while self.seen < self.settings.pairs and not caught:
                     self._advance()
                 if caught:
@@ -118,7 +118,7 @@ class Trainer:
 
     def _step(self, pair: Pair) -> dict[str, Tensor]:
         """One training step: pair, agent, cascade, outcome, objective, backward, clip, step."""
-        total, scalars = self._losses(pair)
+        total, terms, outcome = self._losses(pair)
         self.fabric.backward(total)
         norm = self.fabric.clip_gradients(
             self.model, self.optimizer, max_norm=self.settings.clip_norm, error_if_nonfinite=False
@@ -127,13 +127,14 @@ class Trainer:
         self._gate(total, norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return {**scalars, "grad_norm": norm.detach()}
+        return {**_told(total, terms, outcome), "grad_norm": norm.detach()}
 
-    def _losses(self, pair: Pair) -> tuple[Tensor, dict[str, Tensor]]:
+    def _losses(self, pair: Pair) -> tuple[Tensor, dict[str, Tensor], Outcome]:
+        """Total and terms of a batch: the same for the same `seen`."""
         torch.manual_seed(_number(f"{self.settings.seed}/step/{self.seen}"))
         outcome = self._outcome(pair, self.seen)
         total, terms = self.objective(outcome)
-        return total, {"loss": total.detach(), **terms, **outcome.proposal.stats, **_levels(outcome)}
+        return total, terms, outcome
 
     def _outcome(self, pair: Pair, number: int) -> Outcome:
         proposal, composition = self.model(pair.groove, pair.harmony)
@@ -164,9 +165,11 @@ class Trainer:
             return
         self.seen = failed
         pair = self.fabric.to_device(self.source.batch(failed, min(self.settings.batch, self.settings.pairs - failed)))
+        raise health.diagnose(self.bare_model, lambda: self._losses(pair)[:2], failed, self._last_good())
+
+    def _last_good(self) -> str:
         kept = checkpoint.found(self._checkpoints)
-        last_good = f"checkpoint {kept[-1].name}" if kept else "its start, with no checkpoint yet"
-        raise health.diagnose(self.bare_model, lambda: self._losses(pair), failed, last_good)
+        return f"checkpoint {kept[-1].name}" if kept else "its start, with no checkpoint yet"
 
     @torch.no_grad()
     def _validate(self) -> None:
@@ -179,9 +182,14 @@ class Trainer:
             size = min(self.settings.batch, self.settings.validation_pairs - first)
             outcome = self._outcome(self.fabric.to_device(self.validation.batch(first, size)), first)
             total, terms = self.objective(outcome)
-            means.add({"loss": total, **terms, **outcome.proposal.stats, **_levels(outcome)})
+            means.add(_told(total, terms, outcome))
         self.model.train()
+        self.validated_at = self.seen
         scalars = means.read()
+        if bad := [name for name, value in scalars.items() if not math.isfinite(value)]:
+            raise health.NotFinite(
+                f"pair {self.seen}: {', '.join(bad)} of the validation is not finite; the run stands at {self._last_good()}"
+            )
         self._track("val", scalars)
         if scalars["loss"] < self.best:
             self.best = scalars["loss"]
@@ -190,9 +198,11 @@ class Trainer:
         self.report(Progress(self.seen, self.settings.pairs, {f"val.{k}": v for k, v in scalars.items()}))
 
     def _finish(self) -> None:
+        """What the last step did not make due."""
         if self.means.count:
             self._log_training()
-        self._validate()
+        if self.validated_at != self.seen:
+            self._validate()
         self._save()
 
     def _save(self) -> None:
@@ -235,39 +245,11 @@ class Trainer:
         return self.run / "checkpoints"
 
 
-def _validation_source(dataset: str, recipe: Recipe) -> PairSource | None:
-    """The fixed pairs of the validation songs; consecutive ones where a single song cannot be shuffled."""
-    data = Dataset(dataset, "val")
-    if len(data) == 0:
-        return None
-    pairing = recipe.data.pairing
-    if pairing == "shuffled" and len(set(data.table["song"].tolist())) < 2:
-        pairing = "continuation"
-    return PairSource(data, pairing, recipe.data.crop_frames, _VALIDATION_SEED)
-
-
-def _levels(outcome: Outcome) -> dict[str, Tensor]:
-    """RMS of the blend and the mean scale factor of each stage."""
+def _told(total: Tensor, terms: dict[str, Tensor], outcome: Outcome) -> dict[str, Tensor]:
+    """What the log is told of a batch: losses, the agent's statistics, scale factor of each stage, RMS of the blend."""
     scales = {f"scale.{i}": s.detach().mean() for i, s in enumerate(outcome.composition.scales)}
-    return {**scales, "blend.rms": outcome.blend_BDT.detach().square().mean().sqrt()}
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM instead of dying of them; a second one is not waited for."""
-    caught: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-        if len(caught) > 1:
-            raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    rms = outcome.blend_BDT.detach().square().mean().sqrt()
+    return {"loss": total.detach(), **terms, **outcome.proposal.stats, **scales, "blend.rms": rms}
 
 
 def _number(key: str) -> int:
