@@ -117,6 +117,7 @@ BAD = {
     "mp3 as output": (compose(out="out.mp3"), "as .wav or .flac, not as .mp3"),
     "output without an ending": (compose(out="out"), "out: can be written as .wav or .flac"),
     "output into nowhere": (compose(out="nowhere/out.wav"), "there is no directory"),
+    "an output that is looked at first": (compose(out="out.mp3", model="nobody", groove="gone.wav"), "not as .mp3"),
     "the groove as output": (compose(out="./nothing/../groove.wav"), "is also a source"),
     "the harmony as output": (compose(out="harmony.wav"), "is also a source"),
     # models

@@ -33,7 +33,11 @@ def describe(thing: str) -> dict[str, Any]:
 def codec_check(file: str, codec_name: str, options: dict[str, Any]) -> tuple[dict[str, Any], Any, int]:
     """A sound through a codec and back: figures, the waveform [C, N] that came back, its rate."""
     codec = registry.build("codecs", codec_name, options).eval()
-    wav_CN, level_db = clips.normalise_level(files.read(file, codec.sample_rate_hz))
+    wav_CN = files.read(file, codec.sample_rate_hz)
+    try:
+        wav_CN, level_db = clips.normalise_level(wav_CN)
+    except BadInput as error:
+        raise BadInput(f"{file}: {error}") from None
     wav_BCN = torch.from_numpy(wav_CN)[None]
     with torch.inference_mode():
         z_BDT = codec.encode(wav_BCN)
@@ -62,8 +66,8 @@ def _codec(name: str) -> dict[str, Any]:
 
 
 def _dataset(folder: Path) -> dict[str, Any]:
-    content = json.loads((folder / "dataset.json").read_text())
     shards.read_header(folder)
+    content = json.loads((folder / "dataset.json").read_text())
     left_out = content.pop("left_out")
     return {"kind": "data set", "folder": str(folder), **content, "files_left_out": len(left_out)}
 

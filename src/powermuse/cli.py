@@ -90,12 +90,11 @@ def _add_compose(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
 
 
 def _compose(options: argparse.Namespace) -> int:
-    from powermuse.audio import files
     from powermuse.types import BadInput
 
-    files.check_writable(options.out)
-    if Path(options.out).resolve() in {Path(options.groove).resolve(), Path(options.harmony).resolve()}:
-        raise BadInput(f"{options.out}: is also a source; name another file with -o")
+    _check_out(options.out, options.groove, options.harmony)
+    if not 0 <= options.seed < 2**63:
+        raise BadInput(f"--seed must be from 0 to below 2^63, not {options.seed}")
     from powermuse import weights
     from powermuse.composing import report
     from powermuse.composing.composer import Composer
@@ -252,12 +251,22 @@ def _codec_check(options: argparse.Namespace) -> int:
     from powermuse.audio import files
 
     if options.out:
-        files.check_writable(options.out)
+        _check_out(options.out, options.file)
     figures, wav_CN, rate_hz = about.codec_check(options.file, options.codec, _codec_options(options.options))
     if options.out:
         files.write(options.out, wav_CN, rate_hz)
     print(json.dumps(figures, indent=1))
     return 0
+
+
+def _check_out(out: str, *sources: str) -> None:
+    """Raises BadInput, before any work, where the output could not be written or would replace a source."""
+    from powermuse.audio import files
+    from powermuse.types import BadInput
+
+    files.check_writable(out)
+    if Path(out).resolve() in {Path(source).resolve() for source in sources}:
+        raise BadInput(f"{out}: is also a source; name another file with -o")
 
 
 def _codec_options(pairs: list[str]) -> dict[str, Any]:

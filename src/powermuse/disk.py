@@ -34,6 +34,12 @@ def write_text(path: str | os.PathLike[str], content: str) -> None:
     write_bytes(path, content.encode())
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Removes what a killed process had written aside in a folder of which it was the only writer."""
+    for path in folder.glob(".*.part*"):
+        path.unlink(missing_ok=True)
+
+
 def sha256(path: str | os.PathLike[str]) -> str:
     """Hex digest of a file."""
     with Path(path).open("rb") as file:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from powermuse import disk, recipe, registry
 from powermuse.codecs import Codec
@@ -62,7 +62,16 @@ def load_model(name_or_folder: str) -> LoadedModel:
     with torch.random.fork_rng(devices=[]):
         model = build_model(run, codec.latent_dim)
     load_tensors(model, folder / _WEIGHTS)
+    _check_codec(folder / _WEIGHTS, run)
     return LoadedModel(model.eval(), run, name_or_folder, disk.sha256(folder / _WEIGHTS))
+
+
+def _check_codec(path: Path, run: Recipe) -> None:
+    """Raises BadInput where the weights were trained on the latents of another codec than the recipe's."""
+    with safe_open(path, framework="pt") as file:
+        trained = (file.metadata() or {}).get("codec", run.codec.name)
+    if trained != run.codec.name:
+        raise BadInput(f"{path}: was trained on codec {trained}, the recipe beside it says {run.codec.name}")
 
 
 def find_model(name_or_folder: str) -> Path:

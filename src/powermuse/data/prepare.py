@@ -104,6 +104,8 @@ def _what_remains(plan: Plan, header: Header, out: Path) -> tuple[list[tuple[Pat
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out}: is not empty and not a data set; name another directory")
     (out / "shards").mkdir(parents=True, exist_ok=True)
+    disk.remove_unfinished(out / "shards")
+    disk.remove_unfinished(out)
     disk.write_text(out / "plan.json", json.dumps(begun, indent=1))
     todo = walk.still_to_do(found, index.read_books(out).files)
     return todo, max(map(index.shard_number, index.shard_files(out)), default=-1) + 1

@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from powermuse import weights
+from powermuse import disk, weights
 from powermuse.agents import Agent
 from powermuse.codecs import Codec
 from powermuse.data.pairs import PairSource, validation_source
@@ -188,7 +188,7 @@ class Trainer:
         scalars = means.read()
         if bad := [name for name, value in scalars.items() if not math.isfinite(value)]:
             raise health.NotFinite(
-                f"pair {self.seen}: {', '.join(bad)} of the validation is not finite; the run stands at {self._last_good()}"
+                f"pair {self.seen}: {', '.join(bad)} of the validation not finite; it stands at {self._last_good()}"
             )
         self._track("val", scalars)
         if scalars["loss"] < self.best:
@@ -218,6 +218,8 @@ class Trainer:
         checkpoint.save(self._checkpoints, Checkpoint(self.seen, tensors, values), self.settings.keep_checkpoints)
 
     def _resume(self) -> None:
+        disk.remove_unfinished(self._checkpoints)
+        disk.remove_unfinished(self.run)
         kept, complaints = checkpoint.newest(self._checkpoints)
         for complaint in complaints:
             self.report(Progress(0, self.settings.pairs, {}, f"{complaint}; using the one before"))
