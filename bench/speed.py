@@ -1,8 +1,8 @@
 """How fast composing and preparing are, on this machine, printed with their spread.
 
-    python bench/speed.py compose            # real-time factor on the example pair, and the time of import and load
-    python bench/speed.py prepare            # times real time, on 40 minutes of ogg made from the examples
-    python bench/speed.py prepare FOLDER     # or on your own music
+python bench/speed.py compose            # real-time factor on the example pair, and the time of import and load
+python bench/speed.py prepare            # times real time, on 40 minutes of ogg made from the examples
+python bench/speed.py prepare FOLDER     # or on your own music
 """
 
 import contextlib
@@ -67,13 +67,15 @@ def made_up_music(folder: Path) -> Path:
     groove, rate = soundfile.read(EXAMPLES / "groove.ogg")
     harmony, _ = soundfile.read(EXAMPLES / "harmony.ogg")
     for i in range(10):
-        mono = np.concatenate([np.roll(groove, i * 997 * k) * 0.5 + np.roll(harmony, k * 7919) * 0.5 for k in range(15)])
+        bars = [np.roll(groove, i * 997 * k) * 0.5 + np.roll(harmony, k * 7919) * 0.5 for k in range(15)]
+        mono = np.concatenate(bars)
         soundfile.write(folder / f"{i}.ogg", np.stack([mono, mono[::-1]], axis=1), rate, format="OGG", subtype="VORBIS")
     return folder
 
 
 def tell(what: str, values: list[float]) -> None:
-    print(f"{what}: median {statistics.median(values):.3g} (min {min(values):.3g}, max {max(values):.3g}, n {len(values)})")
+    median, least, most = statistics.median(values), min(values), max(values)
+    print(f"{what}: median {median:.3g} (min {least:.3g}, max {most:.3g}, n {len(values)})")
 
 
 if __name__ == "__main__":

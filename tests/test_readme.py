@@ -44,7 +44,7 @@ def test_every_command_of_the_readme_runs(home: Path) -> None:
     environment = {**os.environ, "HOME": str(home), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     assert len(commands()) >= 6
     for command in commands():
-        done = subprocess.run(["bash", "-c", command], cwd=home, env=environment, capture_output=True, text=True)  # noqa: S603
+        done = subprocess.run(["bash", "-c", command], cwd=home, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
     for made in ("blend.wav", "blend.json", "blend.png", "mine.wav", "back.wav"):
         assert (home / made).stat().st_size > 0
@@ -54,5 +54,5 @@ def test_the_library_example_of_the_readme_runs(home: Path, monkeypatch: pytest.
     monkeypatch.chdir(home)
     (example,) = blocks("python")
     names: dict[str, object] = {}
-    exec(example, names)  # noqa: S102
+    exec(example, names)
     assert -1.0 <= names["report"]["rhythm"]["groove"]["onset_correlation"] <= 1.0  # type: ignore[index]
