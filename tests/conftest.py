@@ -1,6 +1,10 @@
 """Sound that several test files share."""
 
 import math
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: test processes share the cores, each with one thread
+
 from collections.abc import Callable
 
 import hypothesis

@@ -24,7 +24,7 @@ TIERS = (
     ("audio",),
     ("codecs", "losses", "metrics"),
     ("model", "agents"),
-    ("data", "objective", "adversary", "weights"),
+    ("data", "objective", "adversary", "weights", "optimizers"),
     ("composing",),
     ("training",),
     ("benchmark",),

@@ -7,11 +7,18 @@ import torch
 from torch import Tensor
 
 from powermuse.codecs.mdct import MdctCodec
-from powermuse.objective import Objective, loss_terms, observe
+from powermuse.objective import Objective, Term, loss_terms, observe
 from powermuse.types import BadInput, Clip, Composition, DecodedCrops, Outcome, Pair, Proposal
 
-RATE_HZ = 24_000
 PENALTIES = ("mask.overlap",)
+
+
+class At48(MdctCodec):
+    sample_rate_hz = 48_000
+
+
+def terms(codec: type[MdctCodec] = MdctCodec) -> dict[str, Term]:
+    return loss_terms(codec, torch.zeros(codec.latent_dim))
 
 
 def _clip(z_BDT: Tensor) -> Clip:
@@ -31,7 +38,7 @@ def _outcome(blend: Tensor, truth: Tensor | None = None, decoded: DecodedCrops |
 
 
 def _objective(**weights: float) -> Objective:
-    return Objective({name.replace("__", "."): value for name, value in weights.items()}, PENALTIES, RATE_HZ)
+    return Objective({name.replace("__", "."): value for name, value in weights.items()}, PENALTIES, MdctCodec)
 
 
 def test_the_total_is_the_sum_of_weights_times_terms():
@@ -59,7 +66,7 @@ def test_an_unknown_name_is_refused_with_the_names_that_there_are():
 
 def test_a_penalty_that_the_agent_does_not_have_is_refused():
     with pytest.raises(BadInput, match=r"mask\.overlap"):
-        Objective({"mask.overlap": 1.0}, (), RATE_HZ)
+        Objective({"mask.overlap": 1.0}, (), MdctCodec)
 
 
 def test_an_unknown_name_is_refused_even_with_weight_0():
@@ -70,7 +77,7 @@ def test_an_unknown_name_is_refused_even_with_weight_0():
 @pytest.mark.parametrize("weights", [{}, {"latent.groove": 0.0}], ids=["none", "all 0"])
 def test_an_objective_with_nothing_to_learn_is_refused(weights):
     with pytest.raises(BadInput, match="nothing to learn"):
-        Objective(weights, PENALTIES, RATE_HZ)
+        Objective(weights, PENALTIES, MdctCodec)
 
 
 def test_a_term_of_weight_0_is_not_computed():
@@ -109,7 +116,8 @@ def test_each_term_looks_at_its_own_side(side):
     latents = {"groove": 1.0, "harmony": 2.0, "truth": 3.0}
     decoded = DecodedCrops(sounds[side], sounds["groove"], sounds["harmony"], sounds["truth"])
     outcome = _outcome(_latents(latents[side]), truth=_latents(3.0), decoded=decoded)
-    for name, term in loss_terms(RATE_HZ).items():
+    sided = {n: t for n, t in terms().items() if n.split(".")[0] in ("latent", "rms", "stft", "mel")}
+    for name, term in sided.items():
         assert (float(term(outcome)) < 1e-3) is name.endswith(f".{side}"), name
 
 
@@ -118,7 +126,7 @@ def test_the_mel_term_uses_the_sample_rate_of_the_codec():
     tone = torch.sin(2 * math.pi * 0.25 * torch.arange(9_600))[None, None] * torch.hann_window(9_600)
     decoded = DecodedCrops(tone, torch.zeros_like(tone), torch.zeros_like(tone), None)
     outcome = _outcome(_latents(0.0), decoded=decoded)
-    heard, unheard = (float(loss_terms(rate)["mel.groove"](outcome)) for rate in (24_000, 48_000))
+    heard, unheard = (float(terms(codec)["mel.groove"](outcome)) for codec in (MdctCodec, At48))
     assert heard > 0.1 and unheard < 0.01
 
 
@@ -155,3 +163,37 @@ def test_without_a_truth_none_is_decoded_and_without_a_codec_nothing():
     pair, proposal, composition = Pair(_clip(z), _clip(z)), Proposal((), None, {}, {}), Composition(z, (z,), ())
     assert observe(pair, proposal, composition, MdctCodec(), 1, 3).decoded.truth_BCN is None
     assert observe(pair, proposal, composition, None, 1, 3).decoded is None
+
+
+def test_novelty_is_measured_without_the_mean_of_the_training_set():
+    # Groove and blend share nothing but the mean: without it they are at right angles.
+    mean = torch.full((320,), 5.0)
+    a, b = torch.zeros(1, 320, 3), torch.zeros(1, 320, 3)
+    a[:, 0], b[:, 1] = 1.0, 1.0
+    pair = Pair(_clip(a + 5.0), _clip(a + 5.0))
+    outcome = Outcome(pair, Proposal((), None, {}, {}), Composition(b + 5.0, (), ()))
+    assert float(loss_terms(MdctCodec, torch.zeros(320))["novelty"](outcome)) > 0.99
+    assert float(loss_terms(MdctCodec, mean)["novelty"](outcome)) < 1e-3
+
+
+def test_envelopes_are_read_off_latents_only_where_the_codec_allows_it():
+    class Opaque(MdctCodec):
+        latents_carry_level = False
+
+    weights = {"modulation.groove": 1.0}
+    plain, opaque = Objective(weights, (), MdctCodec), Objective(weights, (), Opaque)
+    assert (plain.needs_sound, plain.least_frames()) == (False, (600, 1))
+    assert (opaque.needs_sound, opaque.least_frames()) == (True, (600, 600))
+
+
+def test_the_gan_term_is_ln_2_where_the_discriminator_cannot_tell():
+    objective = Objective({"gan": 2.0}, (), MdctCodec)
+    assert objective.needs_adversary
+    outcome = Outcome(
+        Pair(_clip(_latents(0.0)), _clip(_latents(0.0))),
+        Proposal((), None, {}, {}),
+        Composition(_latents(0.0), (), ()),
+        None,
+        torch.zeros(3),
+    )
+    assert float(objective(outcome)[0]) == pytest.approx(2.0 * math.log(2.0))

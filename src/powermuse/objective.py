@@ -8,28 +8,37 @@ import torch
 from torch import Tensor, nn
 
 from powermuse.codecs import Codec
-from powermuse.losses import reconstruction
+from powermuse.losses import adversarial, modulation, novelty, reconstruction
 from powermuse.types import BadInput, Clip, Composition, DecodedCrops, Outcome, Pair, Proposal
 
 Term = Callable[[Outcome], Tensor]
-_AGAINST = ("groove", "harmony", "truth")
+_SIDES = ("groove", "harmony", "truth")
+_ON_SOUND = ("rms", "stft", "mel", "outliers")
+_MODULATION = ("modulation", "modulation_exp")
 
 
 class Objective(nn.Module):
     """Weighted sum of the terms of a recipe; a term of weight zero is not computed.
 
-    Raises BadInput for a name that is neither a loss term nor a penalty of the run's agent.
+    `codec` tells rates, and whether envelopes can be read off latents; `latent_mean_D`, the training set's mean of each
+    channel, is taken off before novelty is measured. Raises BadInput for a name that is neither a loss term nor a
+    penalty of the run's agent.
     """
 
-    def __init__(self, weights: dict[str, float], penalty_names: tuple[str, ...], sample_rate_hz: int) -> None:
+    def __init__(
+        self,
+        weights: dict[str, float],
+        penalty_names: tuple[str, ...],
+        codec: type[Codec],
+        latent_mean_D: Tensor | None = None,
+    ) -> None:
         super().__init__()
-        self.terms = loss_terms(sample_rate_hz)
-        known = {*self.terms, *penalty_names}
+        self.codec = codec
+        self.terms = loss_terms(codec, torch.zeros(codec.latent_dim) if latent_mean_D is None else latent_mean_D)
+        known = sorted({*self.terms, *penalty_names})
         for name in weights:
             if name not in known:
-                raise BadInput(
-                    f"weights: no term is called {name!r} in this run; there are: {', '.join(sorted(known))}"
-                )
+                raise BadInput(f"weights: no term is called {name!r} in this run; there are: {', '.join(known)}")
             if not math.isfinite(weights[name]):
                 raise BadInput(f"weights: {name} is {weights[name]}; a finite number is wanted")
         self.weights = {name: weight for name, weight in weights.items() if weight != 0.0}
@@ -39,12 +48,24 @@ class Objective(nn.Module):
     @property
     def needs_sound(self) -> bool:
         """Whether a term looks at decoded waveforms."""
-        return any(name.split(".")[0] in ("rms", "stft", "mel") for name in self.weights)
+        return bool(self._kinds() & {*_ON_SOUND, *(() if self.codec.latents_carry_level else _MODULATION)})
 
     @property
     def needs_truth(self) -> bool:
         """Whether a term looks at the truth."""
         return any(name.endswith(".truth") for name in self.weights)
+
+    @property
+    def needs_adversary(self) -> bool:
+        """Whether a discriminator is to judge the blends."""
+        return "gan" in self.weights
+
+    def least_frames(self) -> tuple[int, int]:
+        """Frames that a crop, and that a decoded stretch, must have at least for the terms of this objective."""
+        if not self._kinds() & {*_MODULATION}:
+            return 1, 1
+        frames = math.ceil(modulation.LEAST_S * self.codec.sample_rate_hz / self.codec.hop_samples)
+        return (frames, 1) if self.codec.latents_carry_level else (frames, frames)
 
     def forward(self, outcome: Outcome) -> tuple[Tensor, dict[str, Tensor]]:
         """The total (scalar, with gradient) and every unweighted term (scalars, without)."""
@@ -55,30 +76,49 @@ class Objective(nn.Module):
         total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
         return total, {name: value.detach() for name, value in terms.items()}
 
+    def _kinds(self) -> set[str]:
+        return {name.split(".")[0] for name in self.weights}
 
-def loss_terms(sample_rate_hz: int) -> dict[str, Term]:
+
+def loss_terms(codec: type[Codec], latent_mean_D: Tensor) -> dict[str, Term]:
     """Every loss term by the name that weights it."""
+    rate_hz = codec.sample_rate_hz
     kinds: dict[str, Callable[[str, Outcome], Tensor]] = {
         "latent": lambda side, o: reconstruction.latent_l1(o.blend_BDT, _source(o, side).z_BDT),
         "rms": lambda side, o: reconstruction.rms_difference(*_sounds(o, side)),
         "stft": lambda side, o: reconstruction.multi_resolution_stft(*_sounds(o, side)),
-        "mel": lambda side, o: reconstruction.log_mel_l1(*_sounds(o, side), sample_rate_hz),
+        "mel": lambda side, o: reconstruction.log_mel_l1(*_sounds(o, side), rate_hz),
+        "modulation": lambda side, o: modulation.quadratic(_envelope_correlation(codec, o, side)),
+        "modulation_exp": lambda side, o: modulation.exponential(_envelope_correlation(codec, o, side)),
     }
-    return {f"{kind}.{side}": partial(term, side) for kind, term in kinds.items() for side in _AGAINST}
+    sided = {f"{kind}.{side}": partial(term, side) for kind, term in kinds.items() for side in _SIDES}
+    return {
+        **sided,
+        "novelty": lambda o: novelty.similarity(*_centred(o, latent_mean_D)),
+        "outliers": lambda o: novelty.spectral_outliers(_sounds(o, "groove")[0], rate_hz),
+        "gan": _gan,
+    }
 
 
 def observe(
-    pair: Pair, proposal: Proposal, composition: Composition, codec: Codec | None, start: int, frames: int
+    pair: Pair,
+    proposal: Proposal,
+    composition: Composition,
+    codec: Codec | None,
+    start: int,
+    frames: int,
+    fake_logits_B: Tensor | None = None,
 ) -> Outcome:
     """What the losses look at; decodes `frames` frames from `start` of all clips where a codec is given."""
     if codec is None:
-        return Outcome(pair, proposal, composition)
+        return Outcome(pair, proposal, composition, None, fake_logits_B)
     window = slice(start, start + frames)
     with torch.no_grad():
         groove_BCN, harmony_BCN = (codec.decode(clip.z_BDT[..., window]) for clip in (pair.groove, pair.harmony))
         truth_BCN = None if pair.truth is None else codec.decode(pair.truth.z_BDT[..., window])
     blend_BCN = codec.decode(composition.blend_BDT[..., window])
-    return Outcome(pair, proposal, composition, DecodedCrops(blend_BCN, groove_BCN, harmony_BCN, truth_BCN))
+    decoded = DecodedCrops(blend_BCN, groove_BCN, harmony_BCN, truth_BCN)
+    return Outcome(pair, proposal, composition, decoded, fake_logits_B)
 
 
 def _source(outcome: Outcome, side: str) -> Clip:
@@ -92,3 +132,22 @@ def _sounds(outcome: Outcome, side: str) -> tuple[Tensor, Tensor]:
     _source(outcome, side)
     assert outcome.decoded is not None
     return outcome.decoded.blend_BCN, getattr(outcome.decoded, f"{side}_BCN")
+
+
+def _envelope_correlation(codec: type[Codec], outcome: Outcome, side: str) -> Tensor:
+    if codec.latents_carry_level:
+        return modulation.latent_correlation(outcome.blend_BDT, _source(outcome, side).z_BDT)
+    return modulation.sound_correlation(*_sounds(outcome, side), codec.sample_rate_hz)
+
+
+def _centred(outcome: Outcome, latent_mean_D: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    mean_D = latent_mean_D.to(outcome.blend_BDT)
+    blend, groove, harmony = (
+        novelty.centred(z, mean_D) for z in (outcome.blend_BDT, outcome.pair.groove.z_BDT, outcome.pair.harmony.z_BDT)
+    )
+    return blend, groove, harmony
+
+
+def _gan(outcome: Outcome) -> Tensor:
+    assert outcome.fake_logits_B is not None
+    return adversarial.passes_for_real(outcome.fake_logits_B)

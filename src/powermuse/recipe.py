@@ -46,6 +46,10 @@ class CascadeRecipe:
     scale_low: float = 0.7
     scale_high: float = 1.5
     """Bounds of the RMS scale factor."""
+    residual_weights: list[float] = field(default_factory=list)
+    """Weight of the residual of each stage; empty means 1 everywhere. The old third stage had 0.1, and exploded."""
+    see_all_drafts: bool = False
+    """Each stage sees every draft before it instead of the last: the old third stage is 512 wide."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,36 @@ class TrainingRecipe:
 
 
 @dataclass(frozen=True)
+class AdversaryRecipe:
+    """The latent discriminator; it is there where the weight `gan` is above 0."""
+
+    every: int = 1
+    """Steps between its updates."""
+    rate_share: float = 0.5
+    """Its learning rate over the model's."""
+    clip_norm: float = 1.0
+
+
+@dataclass(frozen=True)
+class NoiseRecipe:
+    """Noise curriculum: both clips become (1 - a) x + a std(x) noise; a grows by `rate` each `step`, to `ceiling`."""
+
+    rate: float = 0.0
+    """What each step of the curriculum adds; 0 is no curriculum."""
+    ceiling: float = 1.0
+    start: int = 0
+    """Pairs seen before it begins."""
+    step: int = 4000
+    """Pairs of one step of it (an epoch, in the prototype)."""
+
+    def amount(self, seen: int) -> float:
+        """The noise a at `seen`, in [0, ceiling]."""
+        if self.rate == 0.0 or seen < self.start:
+            return 0.0
+        return min(self.ceiling, self.rate * ((seen - self.start) // self.step + 1))
+
+
+@dataclass(frozen=True)
 class TrackingRecipe:
     """Where scalars go besides `log.jsonl`."""
 
@@ -107,6 +141,8 @@ class Recipe:
     cascade: CascadeRecipe = CascadeRecipe()
     data: DataRecipe = DataRecipe()
     training: TrainingRecipe = TrainingRecipe()
+    adversary: AdversaryRecipe = AdversaryRecipe()
+    noise: NoiseRecipe = NoiseRecipe()
     tracking: TrackingRecipe = TrackingRecipe()
     weights: dict[str, float] = field(default_factory=dict)
     """Weight of each loss term by the name that the log shows; a term that is not named has weight 0."""

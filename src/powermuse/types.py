@@ -89,6 +89,8 @@ class Outcome:
     proposal: Proposal
     composition: Composition
     decoded: "DecodedCrops | None" = None
+    fake_logits_B: Tensor | None = None
+    """What the discriminator makes of the blends, where there is one; above zero means real."""
 
     @property
     def blend_BDT(self) -> Tensor:

@@ -18,14 +18,17 @@ OPTIONS: dict[str, list[dict]] = {
         {"kind": kind, "segment_frames": 6, "fade_frames": 2}
         for kind in ("temporal", "frequency", "spectral", "energy", "hybrid", "groove")
     ],
-    "masking": [{"hidden": 16, "heads": 2, "hard": hard} for hard in (False, True)],
+    "masking": [
+        {"hidden": 16, "heads": 2, "hard": hard, "form": form} for form in ("claims", "split") for hard in (False, True)
+    ],
+    "compositional": [{"width": 8, "composer_width": 16, "composer_layers": 1, "heads": 2}],
 }
 CASES = [(name, options) for name in registry.names("agents") for options in OPTIONS.get(name, [None])]
 
 
 def _label(case) -> str:
     name, options = case
-    return "-".join([name, *(str(options[key]) for key in ("kind", "hard") if options and key in options)])
+    return "-".join([name, *(str(options[key]) for key in ("kind", "form", "hard") if options and key in options)])
 
 
 @pytest.fixture(params=CASES, ids=_label)

@@ -121,8 +121,16 @@ def test_nothing_of_the_groove_passes_where_its_mask_is_0(clip):
 def test_the_statistics_are_those_of_the_masks(propose):
     stats = propose("temporal", frames=300).stats
     shared = 2 * float((FADE * (1 - FADE)).sum()) / 300  # two fades in 300 frames
+    # With m_h = 1 - m_g and means of a half, -4 cov is 4 mean(m_g^2) - 1 = 1 - 4 mean(m_g m_h).
     assert {name: float(value) for name, value in stats.items()} == pytest.approx(
-        {"masks.groove": 0.5, "masks.harmony": 0.5, "masks.overlap": shared, "masks.complementarity": 1.0 - shared},
+        {
+            "masks.groove": 0.5,
+            "masks.harmony": 0.5,
+            "masks.overlap": shared,
+            "masks.complementarity": 1.0 - shared,
+            "masks.separation": 1.0 - 4.0 * shared,
+            "masks.content_share": 1.0,
+        },
         abs=1e-6,
     )
 

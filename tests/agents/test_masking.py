@@ -64,7 +64,8 @@ def test_streams_and_penalties_come_from_the_masks_that_are_reported(clip):
         torch.testing.assert_close(gain, gain.mean().expand_as(gain))
     m_g, m_h = (mask.detach().numpy() for mask in proposal.masks)
     found = {name: float(value.detach()) for name, value in proposal.penalties.items()}
-    assert found == pytest.approx(
+    own = ("mask.overlap", "mask.coverage", "mask.diversity", "mask.balance")
+    assert {name: found[name] for name in own} == pytest.approx(
         {
             "mask.overlap": (m_g * m_h).mean(),
             "mask.coverage": ((m_g + m_h - 1) ** 2).mean(),
@@ -74,6 +75,32 @@ def test_streams_and_penalties_come_from_the_masks_that_are_reported(clip):
         abs=1e-6,
     )
     assert float(proposal.stats["masks.overlap"]) == pytest.approx(found["mask.overlap"])
+
+
+def test_a_split_is_one_mask_and_its_complement_balanced_in_every_clip_and_channel(clip):
+    agent = MaskingAgent(Config(hidden=16, heads=2, dropout=0.0, form="split"), 16).train()
+    groove, harmony = clip(1, frames=400), clip(2, frames=400)
+    with torch.no_grad():
+        for _ in range(3):
+            mask, other = agent(groove, harmony).masks
+    assert torch.equal(mask + other, torch.ones_like(mask))
+    assert float((mask.mean(dim=(1, 2)) - 0.5).abs().max()) < 0.05
+    assert float((mask.mean(dim=(0, 2)) - 0.5).abs().max()) < 0.1
+    # A bias that would give a channel of the prototype away changes nothing here.
+    with torch.no_grad():
+        agent.heads[0][-1].bias[:8] += 10.0
+        pushed, _ = agent(groove, harmony).masks
+    torch.testing.assert_close(pushed, mask, atol=1e-3, rtol=0)
+
+
+def test_the_onset_penalty_is_one_minus_the_gap_of_each_side(clip):
+    from powermuse.losses import masks
+
+    groove, harmony = clip(1), clip(2)
+    proposal = _agent()(groove, harmony)
+    for side, mask, source in zip(("groove", "harmony"), proposal.masks, (groove, harmony), strict=True):
+        wanted = 1.0 - float(masks.onset_gap(mask, source.onsets_BKT).detach())
+        assert float(proposal.penalties[f"mask.onsets.{side}"].detach()) == pytest.approx(wanted)
 
 
 def test_hard_masks_overlap_nowhere_and_cover_everything(clip):

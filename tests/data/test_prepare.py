@@ -73,7 +73,7 @@ class Killed(NamedTuple):
 
 @pytest.fixture(scope="module")
 def small_shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Starts `powermuse prepare` with shards of 2 clips, here and in processes of their own, ended with the tests."""
+    """Starts `powermuse prepare` with shards of 2 clips, in a process of its own that ends with the tests."""
     driver = tmp_path_factory.mktemp("driver") / "driver.py"
     driver.write_text(SMALL_SHARDS)
     started: list[subprocess.Popen[str]] = []
@@ -84,12 +84,16 @@ def small_shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
         started.append(subprocess.Popen(command, text=True, **{**pipes, **options}))
         return started[-1]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preparing, "CLIPS_A_SHARD", 2)
-        yield start
+    yield start
     for process in started:
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+def shards_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same in this process."""
+    monkeypatch.setattr(preparing, "CLIPS_A_SHARD", 2)
 
 
 @pytest.fixture(scope="module")
@@ -304,10 +308,12 @@ def test_a_single_song_is_for_training():
 # Going on after an interruption
 
 
+@pytest.mark.usefixtures("shards_of_two")
 def test_killed_in_the_middle_and_started_again_it_is_what_an_uninterrupted_run_makes(killed, tmp_path):
     done_before = moments(killed.out)
     assert 1 <= len(done_before) < 4
     assert not (killed.out / "dataset.json").exists()
+    (killed.out / "shards/.00001.0123456789ab.part.safetensors").write_bytes(b"half a shard")  # as a kill may leave it
     prepare(plan(killed.music, killed.out, codec="mel"))
     prepare(plan(killed.music, tmp_path / "whole", codec="mel"))
     assert len(moments(killed.out)) == 4
@@ -342,7 +348,7 @@ def test_new_files_are_added_to_what_is_there(tmp_path):
     assert [row[1] for row in table(tmp_path / "out")] == ["a.wav", "a.wav", "b.wav"]
 
 
-@pytest.mark.usefixtures("small_shards")
+@pytest.mark.usefixtures("shards_of_two")
 def test_a_damaged_shard_that_is_removed_as_told_is_made_again_and_nothing_else_lost(tmp_path):
     music = sounds.library(tmp_path / "music")
     prepare(plan(music, tmp_path / "out"))

@@ -94,8 +94,48 @@ def test_gradients_are_those_of_finite_differences(penalty):
 def test_two_constant_halves_already_read_75_percent_complementary():
     stats = masks.statistics(*_constant(0.5, 0.5))
     assert {name: float(value) for name, value in stats.items()} == pytest.approx(
-        {"masks.groove": 0.5, "masks.harmony": 0.5, "masks.overlap": 0.25, "masks.complementarity": 0.75}
+        {
+            "masks.groove": 0.5,
+            "masks.harmony": 0.5,
+            "masks.overlap": 0.25,
+            "masks.complementarity": 0.75,
+            "masks.separation": 0.0,
+            "masks.content_share": 0.0,
+        }
     )
+
+
+def test_a_fixed_split_of_the_channels_separates_without_content():
+    split = torch.zeros(2, 4, 10)
+    split[:, :2] = 1.0
+    assert float(masks.separation(split, 1.0 - split)) == 1.0
+    assert float(masks.content_share(split)) == 0.0
+    assert float(masks.channel_balance(split)) == 0.25 and float(masks.clip_balance(split)) == 0.0
+
+
+def test_turns_in_time_separate_with_nothing_but_content():
+    turns = torch.zeros(2, 4, 10)
+    turns[..., :5] = 1.0
+    assert float(masks.separation(turns, 1.0 - turns)) == 1.0
+    assert float(masks.content_share(turns)) == 1.0
+    assert float(masks.channel_balance(turns)) == 0.0
+    given_away = torch.stack([torch.ones(4, 10), torch.zeros(4, 10)])
+    assert float(masks.clip_balance(given_away)) == 0.25 and float(masks.channel_balance(given_away)) == 0.0
+
+
+def test_the_onset_gap_is_the_weighted_mean_over_the_plain_one_and_has_a_gradient_at_constant_masks():
+    onsets = torch.zeros(1, 8, 10)
+    onsets[..., 3] = 2.0
+    keeps = torch.zeros(1, 4, 10)
+    keeps[..., 3] = 1.0
+    assert float(masks.onset_gap(keeps, onsets)) == pytest.approx(0.9)
+    assert float(masks.onset_gap(1.0 - keeps, onsets)) == pytest.approx(-0.9)
+    constant = torch.full((1, 4, 10), 0.5, requires_grad=True)
+    gap = masks.onset_gap(constant, onsets)
+    gap.backward()
+    assert float(gap.detach()) == pytest.approx(0.0, abs=1e-6)
+    assert float(constant.grad[0, 0, 3]) == pytest.approx(0.9 / 4)
+    assert float(masks.onset_gap(keeps, torch.zeros(1, 8, 10))) == 0.0
 
 
 def test_statistics_carry_no_gradient():

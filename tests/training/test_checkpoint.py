@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from powermuse import optimizers
 from powermuse.training import checkpoint
 from powermuse.training.checkpoint import Checkpoint
 from powermuse.types import BadInput
@@ -99,14 +100,14 @@ def test_the_optimisers_state_comes_back_so_that_the_next_step_is_the_same():
     optimizer = adamw(model)
     for number in range(3):
         step(model, optimizer, number)
-    saved = {name: t.clone() for name, t in checkpoint.optimizer_tensors(optimizer, model).items()}
+    saved = {name: t.clone() for name, t in optimizers.optimizer_tensors(optimizer, model).items()}
     assert {"first.weight/exp_avg", "first.weight/exp_avg_sq", "second.bias/step"} <= saved.keys()
     assert not any(name.startswith("unused") for name in saved)
 
     fresh = Small(2)
     fresh.load_state_dict(model.state_dict())
     fresh_optimizer = adamw(fresh)
-    checkpoint.restore_optimizer(fresh_optimizer, fresh, saved)
+    optimizers.restore_optimizer(fresh_optimizer, fresh, saved)
     forgetful = Small(2)
     forgetful.load_state_dict(model.state_dict())
     for m, o in ((model, optimizer), (fresh, fresh_optimizer), (forgetful, adamw(forgetful))):
@@ -121,11 +122,11 @@ def test_hyperparameters_are_the_recipes_not_the_checkpoints():
     optimizer = adamw(model, lr=0.01)
     step(model, optimizer, 0)
     other = adamw(model, lr=0.5)
-    checkpoint.restore_optimizer(other, model, checkpoint.optimizer_tensors(optimizer, model))
+    optimizers.restore_optimizer(other, model, optimizers.optimizer_tensors(optimizer, model))
     assert [group["lr"] for group in other.param_groups] == [0.5]
 
 
 def test_state_of_a_parameter_that_the_model_does_not_have_is_refused_by_its_name():
     model = Small(1)
     with pytest.raises(BadInput, match=r"knows third\.weight, which this model does not have"):
-        checkpoint.restore_optimizer(adamw(model), model, {"third.weight/step": torch.tensor(1.0)})
+        optimizers.restore_optimizer(adamw(model), model, {"third.weight/step": torch.tensor(1.0)})

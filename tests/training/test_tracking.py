@@ -50,7 +50,7 @@ def test_running_means_are_means_since_the_last_reading():
     means = RunningMeans()
     for value in (1.0, 2.0, 6.0):
         means.add({"loss": torch.tensor(value), "other": torch.tensor(-value)})
-    assert means.count == 3
+    assert means.counts == {"loss": 3, "other": 3}
     assert means.read() == {"loss": 3.0, "other": -3.0}
     means.add({"loss": torch.tensor(10.0)})
     assert means.read() == {"loss": 10.0}

@@ -23,7 +23,6 @@ from powermuse import weights
 from powermuse.data.pairs import PairSource
 from powermuse.data.prepare import Plan, prepare
 from powermuse.data.shards import Dataset, Header, shard_path
-from powermuse.objective import Objective
 from powermuse.recipe import Choice, Recipe
 from powermuse.training import checkpoint, runs
 from powermuse.training.checkpoint import Checkpoint
@@ -153,19 +152,18 @@ def test_validation_looks_at_the_same_pairs_each_time(dataset, tmp_path):
 
 def test_the_model_of_a_run_is_the_one_that_validated_best(dataset, tmp_path):
     recipe = toy("training.pairs=32", "training.validate_every=4", "training.learning_rate=0.01")
-    best = train(recipe, dataset, tmp_path / "run").ended.best
+    trainer, ended, _ = train(recipe, dataset, tmp_path / "run")
+    best = ended.best
     validated = [line["loss"] for line in lines(tmp_path / "run", "val")]
     assert best == min(validated) < validated[-1]
     loaded = weights.load_model(str(tmp_path / "run"))
     assert loaded.recipe == recipe
     source = PairSource(Dataset(dataset, "val"), "shuffled", 48, 0)
-    agent: Any = loaded.model.agent
-    objective = Objective(recipe.weights, agent.penalty_names, 24_000)
     losses = []
     with torch.no_grad():
         for first in (0, 4):
             pair = source.batch(first, 4)
-            losses.append(float(objective(Outcome(pair, *loaded.model(pair.groove, pair.harmony)))[0]))
+            losses.append(float(trainer.objective(Outcome(pair, *loaded.model(pair.groove, pair.harmony)))[0]))
     assert sum(losses) / 2 == pytest.approx(best, rel=1e-5)
 
 
@@ -278,6 +276,7 @@ def test_stopped_four_times_it_comes_to_the_same_numbers_bit_for_bit(whole, stop
     assert all(s.kept[-1] < PAIRS for s in stops.values())
     assert_same(newest(run), newest(whole))
     assert lines(run) == lines(whole)
+    assert not list(run.rglob(".*"))  # what the kill left half-written
     ours, theirs = (safetensors.torch.load_file(r / "model.safetensors") for r in (run, whole))
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
@@ -312,6 +311,23 @@ def test_a_truncated_checkpoint_is_recognised_and_the_one_before_it_used(whole, 
     assert messages[1] == "going on from pair 140"
     assert_same(newest(run), newest(whole))
     assert lines(run) == lines(whole)
+
+
+def test_a_run_that_died_after_its_last_checkpoint_is_ended_by_the_next_start(dataset, tmp_path, monkeypatch):
+    recipe = toy("training.pairs=20")  # the last pair is one at which a checkpoint is due
+    train(recipe, dataset, tmp_path / "whole")
+
+    def die(trainer: Trainer) -> None:
+        raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_finish", die)
+        with pytest.raises(RuntimeError):
+            train(recipe, dataset, tmp_path / "died")
+    assert kept(tmp_path / "died") == [20]
+    train(recipe, dataset, tmp_path / "died")
+    assert lines(tmp_path / "died") == lines(tmp_path / "whole")
+    assert_same(newest(tmp_path / "died"), newest(tmp_path / "whole"))
 
 
 def test_a_run_may_be_lengthened(dataset, tmp_path):

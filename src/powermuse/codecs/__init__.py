@@ -17,6 +17,9 @@ class Codec(nn.Module, ABC):
     latent_options: tuple[str, ...] = ()
     """Options that change the latents (and not only how they are decoded): data made with others do not fit."""
 
+    latents_carry_level: bool = True
+    """Whether the norm of a frame of latents grows with the level of the sound, so that envelopes can be read off."""
+
     @property
     def frame_rate_hz(self) -> float:
         """Latent frames per second."""

@@ -31,6 +31,7 @@ class EncodecCodec(Codec):
     sample_rate_hz = 24_000
     hop_samples = 320
     latent_dim = 128
+    latents_carry_level = False
     latent_options = ("source", "num_filters", "weights_seed")
 
     def __init__(self, config: Config = Config()) -> None:
@@ -72,7 +73,10 @@ def _random_model(config: Config) -> Any:
 def _pretrained_model(source: str) -> Any:
     transformers = _transformers()
     try:
-        return transformers.EncodecModel.from_pretrained(source)
+        try:  # what is here already, before a hub that may not answer is asked again and again
+            return transformers.EncodecModel.from_pretrained(source, local_files_only=True)
+        except OSError:
+            return transformers.EncodecModel.from_pretrained(source)
     except (OSError, ValueError) as error:
         local = "" if Path(source).is_dir() else ", and no such directory is here"
         raise BadInput(

@@ -131,6 +131,12 @@ class Dataset:
         packed = [self._shard(row)[:, start : start + frames] for row, start in zip(rows, starts, strict=True)]
         return unpack(torch.stack(packed))
 
+    def latent_mean(self, most: int = 256) -> Tensor:
+        """Mean of each latent channel [D] over `most` clips spread evenly over the split."""
+        rows = np.linspace(0, len(self) - 1, min(most, len(self))).round().astype(int)
+        sums = [self.clips([int(row)]).z_BDT.mean(dim=(0, 2)) for row in rows]
+        return torch.stack(sums).mean(dim=0)
+
     def _shard(self, row: int) -> Any:
         entry = self.table[row]
         number = int(entry["shard"])

@@ -42,7 +42,8 @@ class Cascade(nn.Module):
         super().__init__()
         _check(recipe)
         self.recipe = recipe
-        widths = [sum(stream_dims)] + [sum(stream_dims) + latent_dim] * (recipe.stages - 1)
+        drafts_seen = [i if recipe.see_all_drafts else min(i, 1) for i in range(recipe.stages)]
+        widths = [sum(stream_dims) + n * latent_dim for n in drafts_seen]
         for width in widths:
             if width % recipe.heads:
                 raise BadInput(f"cascade: {recipe.heads} heads do not divide a stage's width of {width}")
@@ -55,10 +56,12 @@ class Cascade(nn.Module):
         drafts: list[Tensor] = []
         scales: list[Tensor] = []
         for i, stage in enumerate(self.stages):
-            out_BDT = stage(torch.cat(self._inputs(streams, drafts), dim=1))
+            seen = drafts if self.recipe.see_all_drafts else drafts[-1:]
+            out_BDT = stage(torch.cat(self._inputs(streams, seen), dim=1))
             if residual_BDT is not None:
                 # 0.5 (groove + harmony) at first, then (groove + draft + harmony) / 3.
-                out_BDT = out_BDT + (residual_BDT if i == 0 else (2.0 * residual_BDT + drafts[-1]) / 3.0)
+                weight = self.recipe.residual_weights[i] if self.recipe.residual_weights else 1.0
+                out_BDT = out_BDT + weight * (2.0 * residual_BDT + sum(seen)) / (2.0 + len(seen))
             out_BDT, scale_B = self._scaled(out_BDT, wanted_rms_B)
             drafts.append(out_BDT)
             scales.append(scale_B)
@@ -67,7 +70,7 @@ class Cascade(nn.Module):
     def _inputs(self, streams: tuple[Tensor, ...], drafts: list[Tensor]) -> list[Tensor]:
         if not drafts:
             return [self._noisy(streams[0]), *streams[1:]]
-        return [self._noisy(streams[0]), drafts[-1], *(self._noisy(x) for x in streams[1:])]
+        return [self._noisy(streams[0]), *drafts, *(self._noisy(x) for x in streams[1:])]
 
     def _noisy(self, x_BDT: Tensor) -> Tensor:
         """The stream with noise relative to its own standard deviation, so that it cannot be copied to the digit."""
@@ -90,6 +93,8 @@ def _check(recipe: CascadeRecipe) -> None:
     for name in ("dropout", "attention_dropout"):
         if not 0.0 <= getattr(recipe, name) < 1.0:
             raise BadInput(f"cascade: {name} must be from 0 to below 1, not {getattr(recipe, name)}")
+    if recipe.residual_weights and len(recipe.residual_weights) != recipe.stages:
+        raise BadInput(f"cascade: {len(recipe.residual_weights)} residual_weights for {recipe.stages} stages")
     if not 0.0 <= recipe.scale_low <= recipe.scale_high:
         raise BadInput(f"cascade: scale_low {recipe.scale_low} is not below scale_high {recipe.scale_high}")
 

@@ -68,6 +68,16 @@ def check_codec(wanted: Recipe, header: Header, dataset: Path) -> None:
             )
 
 
+def check_lengths(wanted: Recipe, least_crop: int, least_decode: int) -> None:
+    """Raises BadInput where crops are too short for a term of the objective."""
+    for key, has, least in (
+        ("data.crop_frames", wanted.data.crop_frames, least_crop),
+        ("data.decode_frames", wanted.data.decode_frames, least_decode),
+    ):
+        if has < least:
+            raise BadInput(f"{key} is {has}, modulation wants at least {least} (8 s): below that chance rules")
+
+
 def recipe_settings(of: Recipe) -> dict[str, Any]:
     """Every setting of a recipe under its dotted name."""
     return flat(dataclasses.asdict(of))

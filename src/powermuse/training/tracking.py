@@ -123,14 +123,14 @@ class RunningMeans:
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
-        self.count = 0
+        self.counts: dict[str, int] = {}
 
-    def add(self, scalars: dict[str, Tensor]) -> None:
-        """One step's scalars; every step has the same names."""
+    def add(self, scalars: dict[str, Tensor], weight: int = 1) -> None:
+        """One step's scalars, counted `weight` times; a name may be missing from some steps."""
         for name, value in scalars.items():
-            value = value.detach().double()
+            value = value.detach().double() * weight
             self.sums[name] = self.sums[name] + value if name in self.sums else value
-        self.count += 1
+            self.counts[name] = self.counts.get(name, 0) + weight
 
     def read(self) -> dict[str, float]:
         """The means as plain numbers (this waits for the device), and a fresh start."""
@@ -138,7 +138,7 @@ class RunningMeans:
 
         if not self.sums:
             return {}
-        values = (torch.stack(list(self.sums.values())) / self.count).tolist()
-        means = dict(zip(self.sums, values, strict=True))
-        self.sums, self.count = {}, 0
+        sums = torch.stack(list(self.sums.values())).tolist()
+        means = {name: total / self.counts[name] for name, total in zip(self.sums, sums, strict=True)}
+        self.sums, self.counts = {}, {}
         return means

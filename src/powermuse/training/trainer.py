@@ -12,7 +12,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from powermuse import disk, weights
+from powermuse import disk, optimizers, registry, weights
+from powermuse.adversary import Adversary
 from powermuse.agents import Agent
 from powermuse.codecs import Codec
 from powermuse.data.pairs import PairSource, validation_source
@@ -22,7 +23,7 @@ from powermuse.recipe import Recipe
 from powermuse.training import checkpoint, health, runs, tracking
 from powermuse.training.checkpoint import Checkpoint
 from powermuse.training.signals import stop_signals
-from powermuse.types import BadInput, Outcome, Pair
+from powermuse.types import BadInput, Clip, Outcome, Pair
 
 
 class Progress(NamedTuple):
@@ -62,7 +63,9 @@ class Trainer:
         self.bare_model = weights.build_model(recipe, data.header.latent_dim)
         agent = self.bare_model.agent
         assert isinstance(agent, Agent)
-        self.objective = Objective(recipe.weights, agent.penalty_names, data.header.sample_rate_hz)
+        codec: type[Codec] = registry.find("codecs", recipe.codec.name)[1]
+        self.objective = Objective(recipe.weights, agent.penalty_names, codec, data.latent_mean())
+        runs.check_lengths(recipe, *self.objective.least_frames())
         if self.objective.needs_truth and recipe.data.pairing != "unity":
             raise BadInput(
                 f"weights: a term looks at the truth, which {recipe.data.pairing} pairs lack; use data.pairing=unity"
@@ -75,8 +78,12 @@ class Trainer:
             weight_decay=self.settings.weight_decay,
             fused=True,
         )
+        self.adversary = self._adversary(data.header.latent_dim) if self.objective.needs_adversary else None
         self.model, self.optimizer = self.fabric.setup(self.bare_model, self.bare_optimizer)
-        self.seen, self.best, self.validated_at = 0, float("inf"), -1
+        self.seen, self.best = 0, float("inf")
+        # Where the last validation and the end of the run were, -1 for not yet: a run that dies between its last
+        # checkpoint and its end is ended by the next start.
+        self.validated_at = self.finished_at = -1
         self.means = tracking.RunningMeans()
         # The first pair whose step was not finite, -1 while all is well: on the device, read when the log is.
         self.failed_at = torch.tensor(-1, device=self.fabric.device)
@@ -84,10 +91,10 @@ class Trainer:
 
     def fit(self) -> Ended:
         """Runs to `training.pairs`, or until SIGINT or SIGTERM, saving either way."""
-        if self.seen >= self.settings.pairs:
+        if self.finished_at == self.settings.pairs:
             return Ended(self.seen, self.best, 0)
         self.trackers = tracking.trackers(self.run, self.recipe, self.seen)
-        self._last_log = time.monotonic()
+        self._time_from_here()
         finished = False
         try:
             with stop_signals() as caught:
@@ -109,6 +116,7 @@ class Trainer:
         before = self.seen
         self.means.add(self._step(self.fabric.to_device(self.source.batch(self.seen, size))))
         self.seen += size
+        self._timed_pairs += size
         if self._due(before, self.settings.log_every):
             self._log_training()
         if self._due(before, self.settings.validate_every):
@@ -117,7 +125,7 @@ class Trainer:
             self._save()
 
     def _step(self, pair: Pair) -> dict[str, Tensor]:
-        """One training step: pair, agent, cascade, outcome, objective, backward, clip, step."""
+        """One training step: pair, agent, cascade, outcome, objective, backward, clip, step, adversary."""
         total, terms, outcome = self._losses(pair)
         self.fabric.backward(total)
         norm = self.fabric.clip_gradients(
@@ -127,20 +135,27 @@ class Trainer:
         self._gate(total, norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return {**_told(total, terms, outcome), "grad_norm": norm.detach()}
+        return {**_told(total, terms, outcome), "grad_norm": norm.detach(), **self._adversary_step(pair, outcome)}
+
+    def _adversary_step(self, pair: Pair, outcome: Outcome) -> dict[str, Tensor]:
+        """Lets the discriminator learn from this step's blends where it is its turn; what it has to tell."""
+        if self.adversary is None or self.seen // self.settings.batch % self.recipe.adversary.every:
+            return {}
+        return self.adversary.learn(pair.harmony.z_BDT, outcome.blend_BDT, (self.failed_at >= 0).float())
 
     def _losses(self, pair: Pair) -> tuple[Tensor, dict[str, Tensor], Outcome]:
         """Total and terms of a batch: the same for the same `seen`."""
         torch.manual_seed(_number(f"{self.settings.seed}/step/{self.seen}"))
-        outcome = self._outcome(pair, self.seen)
+        outcome = self._outcome(pair, self.seen, self.recipe.noise.amount(self.seen))
         total, terms = self.objective(outcome)
         return total, terms, outcome
 
-    def _outcome(self, pair: Pair, number: int) -> Outcome:
-        proposal, composition = self.model(pair.groove, pair.harmony)
+    def _outcome(self, pair: Pair, number: int, noise: float = 0.0) -> Outcome:
+        proposal, composition = self.model(*(_noisy(clip, noise) for clip in (pair.groove, pair.harmony)))
+        logits_B = None if self.adversary is None else self.adversary.judge(composition.blend_BDT)
         frames = min(self.recipe.data.decode_frames, self.recipe.data.crop_frames)
         start = _number(f"{self.settings.seed}/decode/{number}") % (self.recipe.data.crop_frames - frames + 1)
-        return observe(pair, proposal, composition, self.codec, start, frames)
+        return observe(pair, proposal, composition, self.codec, start, frames, logits_B)
 
     def _gate(self, total: Tensor, norm: Tensor) -> None:
         """Lets no step after a number that is not finite reach the weights, without waiting for the device."""
@@ -150,12 +165,10 @@ class Trainer:
         self.bare_optimizer.found_inf = (self.failed_at >= 0).float()  # type: ignore[attr-defined]
 
     def _log_training(self) -> None:
-        steps = self.means.count
         scalars = self.means.read()
         self._check_finite()
-        now = time.monotonic()
-        speed = steps * self.settings.batch / max(now - self._last_log, 1e-9)
-        self._last_log = now
+        speed = self._timed_pairs / max(time.monotonic() - self._timed_from, 1e-9)
+        self._time_from_here()
         scalars[f"{tracking.CLOCK}pairs_per_s"] = round(speed, 2)
         self._track("train", scalars)
         self.report(Progress(self.seen, self.settings.pairs, scalars))
@@ -182,7 +195,7 @@ class Trainer:
             size = min(self.settings.batch, self.settings.validation_pairs - first)
             outcome = self._outcome(self.fabric.to_device(self.validation.batch(first, size)), first)
             total, terms = self.objective(outcome)
-            means.add(_told(total, terms, outcome))
+            means.add(_told(total, terms, outcome), size)
         self.model.train()
         self.validated_at = self.seen
         scalars = means.read()
@@ -194,15 +207,16 @@ class Trainer:
         if scalars["loss"] < self.best:
             self.best = scalars["loss"]
             weights.save_model(self.run, self.bare_model, self.recipe)
-        self._last_log = time.monotonic()
+        self._time_from_here()
         self.report(Progress(self.seen, self.settings.pairs, {f"val.{k}": v for k, v in scalars.items()}))
 
     def _finish(self) -> None:
         """What the last step did not make due."""
-        if self.means.count:
+        if self.means.counts:
             self._log_training()
         if self.validated_at != self.seen:
             self._validate()
+        self.finished_at = self.seen
         self._save()
 
     def _save(self) -> None:
@@ -211,10 +225,17 @@ class Trainer:
             weights.save_model(self.run, self.bare_model, self.recipe)
         tensors = {
             "model": self.bare_model.state_dict(),
-            "optimizer": checkpoint.optimizer_tensors(self.bare_optimizer, self.bare_model),
+            "optimizer": optimizers.optimizer_tensors(self.bare_optimizer, self.bare_model),
             "means": self.means.sums,
         }
-        values = {"best": self.best, "means": self.means.count}
+        if self.adversary is not None:
+            tensors |= self.adversary.state()
+        values = {
+            "best": self.best,
+            "means": self.means.counts,
+            "validated_at": self.validated_at,
+            "finished_at": self.finished_at,
+        }
         checkpoint.save(self._checkpoints, Checkpoint(self.seen, tensors, values), self.settings.keep_checkpoints)
 
     def _resume(self) -> None:
@@ -226,11 +247,18 @@ class Trainer:
         if kept is None:
             return
         weights.fit_tensors(self.bare_model, kept.tensors["model"], str(self._checkpoints))
-        checkpoint.restore_optimizer(self.bare_optimizer, self.bare_model, kept.tensors.get("optimizer", {}))
+        optimizers.restore_optimizer(self.bare_optimizer, self.bare_model, kept.tensors.get("optimizer", {}))
         self.seen, self.best = kept.seen, float(kept.values["best"])
-        self.means.count = int(kept.values["means"])
+        self.validated_at, self.finished_at = kept.values["validated_at"], kept.values["finished_at"]
+        if self.adversary is not None:
+            self.adversary.restore(kept.tensors, str(self._checkpoints))
+        self.means.counts = {name: int(count) for name, count in kept.values["means"].items()}
         self.means.sums = {k: v.to(self.fabric.device) for k, v in kept.tensors.get("means", {}).items()}
         self.report(Progress(self.seen, self.settings.pairs, {}, f"going on from pair {self.seen}"))
+
+    def _time_from_here(self) -> None:
+        """Begins a new measurement of the speed, which counts training steps alone."""
+        self._timed_from, self._timed_pairs = time.monotonic(), 0
 
     def _due(self, before: int, every: int) -> bool:
         return self.seen // every > before // every
@@ -238,6 +266,12 @@ class Trainer:
     def _track(self, split: str, scalars: dict[str, float]) -> None:
         for tracker in self.trackers:
             tracker.log(self.seen, split, scalars)
+
+    def _adversary(self, latent_dim: int) -> Adversary:
+        settings = self.settings
+        made = Adversary(self.recipe.adversary, latent_dim, settings.learning_rate, settings.weight_decay)
+        made.network.to(self.fabric.device)
+        return made
 
     def _codec(self) -> Codec:
         return weights.build_codec(self.recipe).to(self.fabric.device)
@@ -252,6 +286,15 @@ def _told(total: Tensor, terms: dict[str, Tensor], outcome: Outcome) -> dict[str
     scales = {f"scale.{i}": s.detach().mean() for i, s in enumerate(outcome.composition.scales)}
     rms = outcome.blend_BDT.detach().square().mean().sqrt()
     return {"loss": total.detach(), **terms, **outcome.proposal.stats, **scales, "blend.rms": rms}
+
+
+def _noisy(clip: Clip, amount: float) -> Clip:
+    """The clip with latents (1 - a) x + a std(x) noise; itself where a is 0."""
+    if amount == 0.0:
+        return clip
+    z_BDT = clip.z_BDT
+    noise_BDT = z_BDT.std(dim=(1, 2), keepdim=True) * torch.randn_like(z_BDT)
+    return clip._replace(z_BDT=(1.0 - amount) * z_BDT + amount * noise_BDT)
 
 
 def _number(key: str) -> int:

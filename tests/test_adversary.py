@@ -1,0 +1,79 @@
+"""The adversary: its size, who gets a gradient, what it learns, what a checkpoint keeps of it."""
+
+import copy
+
+import pytest
+import torch
+
+from powermuse.adversary import Adversary
+from powermuse.model.discriminator import Discriminator
+from powermuse.recipe import AdversaryRecipe
+from powermuse.types import BadInput
+
+GO_ON, STOP = torch.tensor(0.0), torch.tensor(1.0)
+
+
+@pytest.fixture
+def adversary() -> Adversary:
+    torch.manual_seed(0)
+    return Adversary(AdversaryRecipe(), 8, 1e-3, 0.01)
+
+
+def test_the_discriminator_has_the_weights_of_the_reference():
+    assert sum(p.numel() for p in Discriminator(128).parameters()) == 3_802_881
+
+
+def test_its_learning_rate_is_a_share_of_the_models(adversary):
+    group = adversary.optimizer.param_groups[0]
+    assert group["lr"] == 5e-4 and group["betas"] == (0.5, 0.999)
+
+
+def test_judging_gives_a_gradient_to_the_blend_and_none_to_the_discriminator(adversary):
+    blend = torch.randn(4, 8, 40, requires_grad=True)
+    adversary.judge(blend).sum().backward()
+    assert float(blend.grad.abs().sum()) > 0
+    assert all(p.grad is None for p in adversary.network.parameters())
+    assert all(p.requires_grad for p in adversary.network.parameters())
+
+
+def test_it_learns_to_tell_two_kinds_of_latents_apart(adversary):
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(60):
+        real = 1.0 + 0.3 * torch.randn(8, 8, 40, generator=generator)
+        told = adversary.learn(real, 0.3 * torch.randn(8, 8, 40, generator=generator), GO_ON)
+    assert float(told["adversary.right_of_real"]) > 0.9 and float(told["adversary.right_of_fake"]) > 0.9
+    assert float(told["adversary.loss"]) < 0.3
+
+
+def test_real_clips_never_stand_beside_the_blend_made_of_them(adversary):
+    seen = []
+    adversary.network.register_forward_hook(lambda module, given, out: seen.append(given[0]))
+    real = torch.arange(4.0)[:, None, None].expand(4, 8, 40)
+    adversary.learn(real, torch.zeros(4, 8, 40), GO_ON)
+    assert seen[0][:, 0, 0].tolist() == [3.0, 0.0, 1.0, 2.0]
+
+
+def test_after_a_bad_step_its_weights_stay(adversary):
+    before = copy.deepcopy(adversary.network.state_dict())
+    adversary.learn(torch.randn(4, 8, 40), torch.randn(4, 8, 40), STOP)
+    assert all(torch.equal(before[name], now) for name, now in adversary.network.state_dict().items())
+
+
+def test_restored_from_its_state_it_goes_on_to_the_same_weights(adversary):
+    def step(one: Adversary, seed: int) -> None:
+        torch.manual_seed(seed)
+        one.learn(torch.randn(4, 8, 40), torch.randn(4, 8, 40), GO_ON)
+
+    step(adversary, 1)
+    kept = {group: {name: t.clone() for name, t in tensors.items()} for group, tensors in adversary.state().items()}
+    step(adversary, 2)
+    other = Adversary(AdversaryRecipe(), 8, 1e-3, 0.01)
+    other.restore(kept, "here")
+    step(other, 2)
+    for mine, its in zip(adversary.network.parameters(), other.network.parameters(), strict=True):
+        assert torch.equal(mine, its)
+
+
+def test_a_checkpoint_without_it_is_refused(adversary):
+    with pytest.raises(BadInput, match="missing"):
+        adversary.restore({}, "here")

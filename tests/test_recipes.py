@@ -1,0 +1,65 @@
+"""Every shipped recipe is built and run for two steps at toy size, and says what its run said."""
+
+from pathlib import Path
+
+import pytest
+
+import sounds
+from powermuse import recipe
+from powermuse.recipe import NoiseRecipe
+from powermuse.training.trainer import Trainer
+
+TOY = [
+    "codec.name=mdct", "cascade.layers=1", "cascade.ffn_multiple=0.25", "cascade.heads=4", "training.batch=2",
+    "training.pairs=4", "training.log_every=2", "training.validate_every=4", "training.validation_pairs=2",
+    "training.save_every=4", "tracking.mlflow=false",
+]  # fmt: skip
+SMALL = {
+    "masking": ["agent.options.hidden=16", "agent.options.heads=2"],
+    "compositional": [
+        "agent.options.width=8", "agent.options.composer_width=16", "agent.options.composer_layers=1",
+        "agent.options.heads=2",
+    ],
+    "fixed": [],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sounds.dataset(tmp_path_factory.mktemp("recipes"), "mdct")
+
+
+@pytest.mark.parametrize("name", recipe.shipped())
+def test_each_recipe_runs_two_steps_at_toy_size(dataset, tmp_path, name):
+    agent = recipe.load(name).agent.name
+    crop = min(recipe.load(name).data.crop_frames, 600)
+    made = recipe.load(name, [*TOY, *SMALL[agent], f"data.crop_frames={crop}"])
+    if not any(term.startswith("modulation") for term in made.weights):
+        made = recipe.load(name, [*TOY, *SMALL[agent], "data.crop_frames=60", "data.decode_frames=30"])
+    logged: list[dict[str, float]] = []
+    ended = Trainer(made, str(dataset), str(tmp_path / "run"), lambda p: logged.append(p.scalars)).fit()
+    assert ended.seen == 4 and (tmp_path / "run/model.safetensors").exists()
+    assert made.weights.keys() <= logged[0].keys()
+    assert ("adversary.loss" in logged[0]) is ("gan" in made.weights)
+
+
+def test_the_recipes_of_the_reference_are_all_there():
+    assert {
+        "tiny", "simple", "temporal", "frequency", "hybrid", "masking", "first_masking", "push_complementarity",
+        "compositional", "creative_085", "noise_curriculum", "three_stage",
+    } <= set(recipe.shipped())  # fmt: skip
+
+
+def test_pushing_complementarity_is_masking_with_mask_penalties_five_times_as_heavy():
+    plain, pushed = recipe.load("masking"), recipe.load("push_complementarity")
+    for name in ("mask.overlap", "mask.coverage", "mask.diversity"):
+        assert pushed.weights[name] == pytest.approx(5 * plain.weights[name])
+    for name in ("rms.groove", "rms.harmony", "mask.balance", "gan", "modulation.groove", "outliers"):
+        assert pushed.weights[name] == plain.weights[name]
+
+
+def test_the_noise_curriculum_is_a_staircase_of_seen():
+    noise = NoiseRecipe(rate=0.01, ceiling=0.05, start=100, step=10)
+    wanted = {0: 0.0, 99: 0.0, 100: 0.01, 109: 0.01, 110: 0.02, 1000: 0.05}
+    assert {seen: noise.amount(seen) for seen in wanted} == pytest.approx(wanted)
+    assert NoiseRecipe().amount(10**9) == 0.0
