@@ -69,7 +69,10 @@ def made_up_music(folder: Path) -> Path:
     for i in range(10):
         bars = [np.roll(groove, i * 997 * k) * 0.5 + np.roll(harmony, k * 7919) * 0.5 for k in range(15)]
         mono = np.concatenate(bars)
-        soundfile.write(folder / f"{i}.ogg", np.stack([mono, mono[::-1]], axis=1), rate, format="OGG", subtype="VORBIS")
+        stereo = np.stack([mono, mono[::-1]], axis=1)
+        with soundfile.SoundFile(folder / f"{i}.ogg", "w", rate, 2, format="OGG", subtype="VORBIS") as file:
+            for begin in range(0, len(stereo), rate):  # libsndfile's Vorbis writer dies of minutes at once
+                file.write(stereo[begin : begin + rate])
     return folder
 
 
