@@ -46,7 +46,7 @@ def _parser() -> _Parser:
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     parser.set_defaults(handler=_version_or_help(parser))
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
-    for add in (_add_compose, _add_prepare, _add_train, _add_info, _add_codec_check):
+    for add in (_add_compose, _add_prepare, _add_train, _add_info, _add_codec_check, _add_stems):
         command, handler = add(commands)
         command.formatter_class = argparse.RawDescriptionHelpFormatter
         command.add_argument("--debug", action="store_true", help="show a traceback when something fails")
@@ -256,6 +256,26 @@ def _codec_check(options: argparse.Namespace) -> int:
     if options.out:
         files.write(options.out, wav_CN, rate_hz)
     print(json.dumps(figures, indent=1))
+    return 0
+
+
+def _add_stems(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
+    command = commands.add_parser(
+        "stems",
+        help="take a clip apart",
+        description="Writes the percussive, harmonic, melodic and treble (over 2 kHz) parts of CLIP into FOLDER.",
+        epilog="example: powermuse stems examples/harmony.ogg -o stems",
+    )
+    command.add_argument("clip", metavar="CLIP")
+    command.add_argument("-o", "--out", required=True, metavar="FOLDER")
+    return command, _stems
+
+
+def _stems(options: argparse.Namespace) -> int:
+    from powermuse.audio import stems
+
+    for path in stems.write(options.clip, options.out):
+        print(path)
     return 0
 
 
