@@ -20,11 +20,11 @@ MODULES = {
 }
 # Lower never imports higher.
 TIERS = (
-    ("types", "recipe", "registry", "disk"),
+    ("types", "recipe", "registry", "disk", "chance"),
     ("audio",),
     ("codecs", "losses", "metrics"),
     ("model", "agents"),
-    ("data", "objective", "adversary", "weights", "optimizers"),
+    ("data", "objective", "adversary", "targets", "weights", "optimizers"),
     ("composing",),
     ("training",),
     ("benchmark",),

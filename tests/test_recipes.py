@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 import sounds
 from powermuse import recipe
@@ -63,3 +64,20 @@ def test_the_noise_curriculum_is_a_staircase_of_seen():
     wanted = {0: 0.0, 99: 0.0, 100: 0.01, 109: 0.01, 110: 0.02, 1000: 0.05}
     assert {seen: noise.amount(seen) for seen in wanted} == pytest.approx(wanted)
     assert NoiseRecipe().amount(10**9) == 0.0
+
+
+def test_a_target_steers_a_run_and_is_kept_by_its_checkpoint(dataset, tmp_path):
+    made = recipe.load("tiny", [
+        "codec.name=mdct", "agent.options.hidden=16", "agent.options.heads=2", "training.batch=4",
+        "training.log_every=40", "training.validate_every=400", "training.save_every=400", "training.pairs=400",
+        "training.validation_pairs=4", "tracking.mlflow=false", "data.crop_frames=48", "target.rate=1",
+        "weights.mask.overlap=0", 'targets.complementarity=">= 0.85"',
+    ])  # fmt: skip
+    logged: list[dict[str, float]] = []
+    trainer = Trainer(made, str(dataset), str(tmp_path / "run"), lambda p: logged.append(p.scalars))
+    trainer.fit()
+    reached = [s["complementarity"] for s in logged if "complementarity" in s]
+    assert reached[0] < 0.78 and reached[-1] > 0.85
+    assert logged[0]["target complementarity >= 0.85"] > 0
+    again = Trainer(made, str(dataset), str(tmp_path / "run"), lambda p: None)
+    assert torch.equal(again.targets.multipliers, trainer.targets.multipliers)

@@ -207,7 +207,10 @@ def _train(options: argparse.Namespace) -> int:
             note = "" if loss is None else f"loss {loss:.4f}  {speed:.0f} pairs/s"
             update("train", now.seen, now.pairs, note)
 
-        ended = Trainer(recipe, options.data, run, show).fit()
+        trainer = Trainer(recipe, options.data, run, show)
+        ended = trainer.fit()
+    for verdict in trainer.targets.verdicts():
+        print(verdict)
     if ended.signal:
         return say(f"stopped at pair {ended.seen}, saved; the same command goes on", 128 + ended.signal)
     best = "" if ended.best == float("inf") else f", best validation loss {ended.best:.4f}"

@@ -68,13 +68,13 @@ class Objective(nn.Module):
         return (frames, 1) if self.codec.latents_carry_level else (frames, frames)
 
     def forward(self, outcome: Outcome) -> tuple[Tensor, dict[str, Tensor]]:
-        """The total (scalar, with gradient) and every unweighted term (scalars, without)."""
+        """The total and every unweighted term: scalars with gradient."""
         terms = {
             name: outcome.proposal.penalties[name] if name in outcome.proposal.penalties else self.terms[name](outcome)
             for name in self.weights
         }
         total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
-        return total, {name: value.detach() for name, value in terms.items()}
+        return total, terms
 
     def _kinds(self) -> set[str]:
         return {name.split(".")[0] for name in self.weights}

@@ -11,7 +11,7 @@ import yaml
 
 from powermuse.types import BadInput
 
-_OPEN_KEYS = ("weights", "options")  # dictionaries whose keys may hold dots or are checked elsewhere
+_OPEN_KEYS = ("weights", "targets", "options")  # dictionaries whose keys may hold dots or are checked elsewhere
 
 T = TypeVar("T")
 
@@ -102,6 +102,18 @@ class AdversaryRecipe:
 
 
 @dataclass(frozen=True)
+class TargetRecipe:
+    """How the multipliers of `targets` adapt."""
+
+    rate: float = 0.05
+    """What a step adds to a multiplier for each unit of violation."""
+    damping: float = 10.0
+    """Weight of the squared violation."""
+    most: float = 100.0
+    """Bound of the multipliers."""
+
+
+@dataclass(frozen=True)
 class NoiseRecipe:
     """Noise curriculum: both clips become (1 - a) x + a std(x) noise; a grows by `rate` each `step`, to `ceiling`."""
 
@@ -143,9 +155,12 @@ class Recipe:
     training: TrainingRecipe = TrainingRecipe()
     adversary: AdversaryRecipe = AdversaryRecipe()
     noise: NoiseRecipe = NoiseRecipe()
+    target: TargetRecipe = TargetRecipe()
     tracking: TrackingRecipe = TrackingRecipe()
     weights: dict[str, float] = field(default_factory=dict)
     """Weight of each loss term by the name that the log shows; a term that is not named has weight 0."""
+    targets: dict[str, str] = field(default_factory=dict)
+    """Bounds on logged quantities, as `complementarity: ">= 0.9"` or `balance.groove: "0.5 +- 0.02"`."""
 
 
 def shipped() -> list[str]:

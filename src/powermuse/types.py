@@ -66,7 +66,7 @@ class Proposal(NamedTuple):
     penalties: dict[str, Tensor]
     """Unweighted scalars with gradient, by the name of their weight."""
     stats: dict[str, Tensor]
-    """Scalars without gradient, for the log."""
+    """Scalars for the log; those that a target may bind carry their gradient."""
     masks: tuple[Tensor, Tensor] | None = None
     """The masks [B, D, T] in [0, 1] that were really used, groove then harmony, where there are any."""
 

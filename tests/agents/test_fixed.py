@@ -124,12 +124,12 @@ def test_the_statistics_are_those_of_the_masks(propose):
     # With m_h = 1 - m_g and means of a half, -4 cov is 4 mean(m_g^2) - 1 = 1 - 4 mean(m_g m_h).
     assert {name: float(value) for name, value in stats.items()} == pytest.approx(
         {
-            "masks.groove": 0.5,
-            "masks.harmony": 0.5,
-            "masks.overlap": shared,
-            "masks.complementarity": 1.0 - shared,
-            "masks.separation": 1.0 - 4.0 * shared,
-            "masks.content_share": 1.0,
+            "balance.groove": 0.5,
+            "balance.harmony": 0.5,
+            "overlap": shared,
+            "complementarity": 1.0 - shared,
+            "separation": 1.0 - 4.0 * shared,
+            "content_share": 1.0,
         },
         abs=1e-6,
     )

@@ -193,8 +193,8 @@ def test_the_masks_told_are_those_used_and_their_statistics_too(make_model, groo
     low = np.arange(320) < 96
     np.testing.assert_allclose(made.masks[0], np.where(low, 1.0, 0.2)[:, None].repeat(450, 1), rtol=1e-6)
     np.testing.assert_allclose(made.masks[1], np.where(low, 0.2, 1.0)[:, None].repeat(450, 1), rtol=1e-6)
-    assert made.stats["masks.groove"] == pytest.approx(0.3 + 0.7 * 0.2, rel=1e-6)
-    assert made.stats["masks.overlap"] == pytest.approx(0.2, rel=1e-6)
+    assert made.stats["balance.groove"] == pytest.approx(0.3 + 0.7 * 0.2, rel=1e-6)
+    assert made.stats["overlap"] == pytest.approx(0.2, rel=1e-6)
 
 
 def test_an_agent_without_masks_has_none_to_tell(make_model, groove, harmony):

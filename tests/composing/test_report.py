@@ -94,9 +94,9 @@ def test_the_figures_of_the_blend_are_those_of_the_file(told, out):
 
 def test_the_report_holds_the_masks_and_the_rhythm_of_both_sides(told, blend):
     assert blend.masks is not None
-    masks = told["masks"]
-    assert masks["groove"] == pytest.approx(blend.masks[0].mean(), abs=0.01)
-    assert masks["harmony"] == pytest.approx(blend.masks[1].mean(), abs=0.01)
+    masks = told["agent"]
+    assert masks["balance.groove"] == pytest.approx(blend.masks[0].mean(), abs=0.01)
+    assert masks["balance.harmony"] == pytest.approx(blend.masks[1].mean(), abs=0.01)
     assert masks["overlap"] == pytest.approx((blend.masks[0] * blend.masks[1]).mean(), abs=0.01)
     assert masks["complementarity"] == pytest.approx(1 - masks["overlap"], abs=1e-4)
     for side in ("groove", "harmony"):
@@ -117,7 +117,7 @@ def test_the_picture_is_a_readable_png_with_something_on_each_panel(out):
 def test_an_agent_without_masks_gets_its_picture_too(blend, tmp_path):
     plain = dataclasses.replace(blend, masks=None, stats={})
     report.write(plain, str(tmp_path / "out.flac"))
-    assert json.loads((tmp_path / "out.json").read_text())["masks"] == {}
+    assert json.loads((tmp_path / "out.json").read_text())["agent"] == {}
     assert matplotlib.image.imread(tmp_path / "out.png").std() > 0.02
 
 

@@ -97,7 +97,7 @@ def test_the_log_has_every_term_under_its_name_and_the_loss_is_their_weighted_su
     weighted = toy().weights
     for line in lines(whole):
         assert line["loss"] == pytest.approx(sum(weight * line[term] for term, weight in weighted.items()), rel=1e-5)
-        assert {"masks.groove", "masks.harmony", "masks.overlap", "scale.0", "scale.1", "blend.rms"} <= line.keys()
+        assert {"balance.groove", "balance.harmony", "overlap", "scale.0", "scale.1", "blend.rms"} <= line.keys()
     assert all(math.isfinite(line["grad_norm"]) and line["grad_norm"] > 0 for line in lines(whole, "train"))
 
 

@@ -49,7 +49,7 @@ def describe(blend: Blend) -> dict[str, Any]:
             "level_held_back": blend.limited,
             "seam_click": seam_click(blend),
         },
-        "masks": {name.removeprefix("masks."): round(value, 4) for name, value in blend.stats.items()},
+        "agent": {name: round(value, 4) for name, value in blend.stats.items()},
         "rhythm": {
             "groove": _rounded(groove._asdict()),
             "harmony": _rounded(harmony._asdict()),

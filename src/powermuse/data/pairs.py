@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from powermuse.chance import number
 from powermuse.data.shards import Dataset
 from powermuse.types import BadInput, Pair
 
@@ -58,7 +59,7 @@ class PairSource:
         epoch, position = divmod(seen, len(self.dataset))
         groove = permuted(position, len(self.dataset), f"{self.seed}/order/{epoch}")
         free = self.dataset.header.clip_frames - self.crop_frames
-        start = _number(f"{self.seed}/start/{seen}") % (free + 1)
+        start = number(f"{self.seed}/start/{seen}") % (free + 1)
         if self.pairing == "unity":
             return Draw(groove, groove, start)
         if self.pairing == "shuffled":
@@ -69,7 +70,7 @@ class PairSource:
         song = self.dataset.table["song"]
         attempt = 0
         while True:
-            row = _number(f"{self.seed}/partner/{seen}/{attempt}") % len(self.dataset)
+            row = number(f"{self.seed}/partner/{seen}/{attempt}") % len(self.dataset)
             if song[row] != song[groove]:
                 return row
             attempt += 1
@@ -131,7 +132,3 @@ def _mix(x: int) -> int:
     x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
     return x ^ (x >> 31)
-
-
-def _number(key: str) -> int:
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little")

@@ -1,6 +1,5 @@
 """What a pair of masks m_g, m_h in [0, 1], [B, D, T], is asked to be (SPEC section 3)."""
 
-import torch
 from torch import Tensor
 
 _LEAST_VARIANCE = 0.05
@@ -56,17 +55,16 @@ def onset_gap(mask_BDT: Tensor, onsets_BKT: Tensor) -> Tensor:
 
 
 def statistics(groove_BDT: Tensor, harmony_BDT: Tensor) -> dict[str, Tensor]:
-    """What the log shows of the masks that were used, without gradient."""
-    with torch.no_grad():
-        shared = overlap(groove_BDT, harmony_BDT)
-        return {
-            "masks.groove": groove_BDT.mean(),
-            "masks.harmony": harmony_BDT.mean(),
-            "masks.overlap": shared,
-            "masks.complementarity": 1.0 - shared,
-            "masks.separation": separation(groove_BDT, harmony_BDT),
-            "masks.content_share": content_share(groove_BDT),
-        }
+    """What the log shows of the masks that were used, with gradient, so that a target may bind it."""
+    shared = overlap(groove_BDT, harmony_BDT)
+    return {
+        "balance.groove": groove_BDT.mean(),
+        "balance.harmony": harmony_BDT.mean(),
+        "overlap": shared,
+        "complementarity": 1.0 - shared,
+        "separation": separation(groove_BDT, harmony_BDT),
+        "content_share": content_share(groove_BDT),
+    }
 
 
 def separation(groove_BDT: Tensor, harmony_BDT: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from powermuse import disk
 from powermuse.recipe import Recipe
+from powermuse.types import Outcome
 
 CLOCK = "clock."
 """Prefix of the fields that differ from run to run: times and speeds."""
@@ -116,6 +117,14 @@ def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in nested.items():
         out.update(flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
     return out
+
+
+def told(total: Tensor, terms: dict[str, Tensor], outcome: Outcome) -> dict[str, Tensor]:
+    """What the log is told of a batch: losses, the agent's statistics, scale factor of each stage, RMS of the blend."""
+    scales = {f"scale.{i}": s.detach().mean() for i, s in enumerate(outcome.composition.scales)}
+    rms = outcome.blend_BDT.detach().square().mean().sqrt()
+    told = {"loss": total, **terms, **outcome.proposal.stats, **scales, "blend.rms": rms}
+    return {name: value.detach() for name, value in told.items()}
 
 
 class RunningMeans:

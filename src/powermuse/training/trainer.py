@@ -1,7 +1,6 @@
 """The trainer. `seen`, the number of training pairs consumed, is the only clock: every random choice is a function of
 it and of the seed, so that a run that was stopped, however roughly, goes on to the same numbers."""
 
-import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -15,15 +14,18 @@ from torch import Tensor
 from powermuse import disk, optimizers, registry, weights
 from powermuse.adversary import Adversary
 from powermuse.agents import Agent
+from powermuse.chance import number
 from powermuse.codecs import Codec
 from powermuse.data.pairs import PairSource, validation_source
 from powermuse.data.shards import Dataset
 from powermuse.objective import Objective, observe
 from powermuse.recipe import Recipe
+from powermuse.targets import Targets
 from powermuse.training import checkpoint, health, runs, tracking
 from powermuse.training.checkpoint import Checkpoint
+from powermuse.training.curriculum import noisy
 from powermuse.training.signals import stop_signals
-from powermuse.types import BadInput, Clip, Outcome, Pair
+from powermuse.types import BadInput, Outcome, Pair
 
 
 class Progress(NamedTuple):
@@ -79,6 +81,7 @@ class Trainer:
             fused=True,
         )
         self.adversary = self._adversary(data.header.latent_dim) if self.objective.needs_adversary else None
+        self.targets = Targets(recipe.targets, recipe.target, self.fabric.device)
         self.model, self.optimizer = self.fabric.setup(self.bare_model, self.bare_optimizer)
         self.seen, self.best = 0, float("inf")
         # Where the last validation and the end of the run were, -1 for not yet: a run that dies between its last
@@ -135,7 +138,13 @@ class Trainer:
         self._gate(total, norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return {**_told(total, terms, outcome), "grad_norm": norm.detach(), **self._adversary_step(pair, outcome)}
+        self.targets.step((self.failed_at >= 0).float())
+        return {
+            **self.targets.told(),
+            **tracking.told(total, terms, outcome),
+            "grad_norm": norm.detach(),
+            **self._adversary_step(pair, outcome),
+        }
 
     def _adversary_step(self, pair: Pair, outcome: Outcome) -> dict[str, Tensor]:
         """Lets the discriminator learn from this step's blends where it is its turn; what it has to tell."""
@@ -145,16 +154,17 @@ class Trainer:
 
     def _losses(self, pair: Pair) -> tuple[Tensor, dict[str, Tensor], Outcome]:
         """Total and terms of a batch: the same for the same `seen`."""
-        torch.manual_seed(_number(f"{self.settings.seed}/step/{self.seen}"))
+        torch.manual_seed(number(f"{self.settings.seed}/step/{self.seen}"))
         outcome = self._outcome(pair, self.seen, self.recipe.noise.amount(self.seen))
         total, terms = self.objective(outcome)
+        total = total + self.targets.loss({**terms, **outcome.proposal.penalties, **outcome.proposal.stats})
         return total, terms, outcome
 
     def _outcome(self, pair: Pair, number: int, noise: float = 0.0) -> Outcome:
-        proposal, composition = self.model(*(_noisy(clip, noise) for clip in (pair.groove, pair.harmony)))
+        proposal, composition = self.model(*(noisy(clip, noise) for clip in (pair.groove, pair.harmony)))
         logits_B = None if self.adversary is None else self.adversary.judge(composition.blend_BDT)
         frames = min(self.recipe.data.decode_frames, self.recipe.data.crop_frames)
-        start = _number(f"{self.settings.seed}/decode/{number}") % (self.recipe.data.crop_frames - frames + 1)
+        start = number(f"{self.settings.seed}/decode/{number}") % (self.recipe.data.crop_frames - frames + 1)
         return observe(pair, proposal, composition, self.codec, start, frames, logits_B)
 
     def _gate(self, total: Tensor, norm: Tensor) -> None:
@@ -195,7 +205,7 @@ class Trainer:
             size = min(self.settings.batch, self.settings.validation_pairs - first)
             outcome = self._outcome(self.fabric.to_device(self.validation.batch(first, size)), first)
             total, terms = self.objective(outcome)
-            means.add(_told(total, terms, outcome), size)
+            means.add(tracking.told(total, terms, outcome), size)
         self.model.train()
         self.validated_at = self.seen
         scalars = means.read()
@@ -227,6 +237,7 @@ class Trainer:
             "model": self.bare_model.state_dict(),
             "optimizer": optimizers.optimizer_tensors(self.bare_optimizer, self.bare_model),
             "means": self.means.sums,
+            **self.targets.state(),
         }
         if self.adversary is not None:
             tensors |= self.adversary.state()
@@ -250,6 +261,7 @@ class Trainer:
         optimizers.restore_optimizer(self.bare_optimizer, self.bare_model, kept.tensors.get("optimizer", {}))
         self.seen, self.best = kept.seen, float(kept.values["best"])
         self.validated_at, self.finished_at = kept.values["validated_at"], kept.values["finished_at"]
+        self.targets.restore(kept.tensors)
         if self.adversary is not None:
             self.adversary.restore(kept.tensors, str(self._checkpoints))
         self.means.counts = {name: int(count) for name, count in kept.values["means"].items()}
@@ -279,23 +291,3 @@ class Trainer:
     @property
     def _checkpoints(self) -> Path:
         return self.run / "checkpoints"
-
-
-def _told(total: Tensor, terms: dict[str, Tensor], outcome: Outcome) -> dict[str, Tensor]:
-    """What the log is told of a batch: losses, the agent's statistics, scale factor of each stage, RMS of the blend."""
-    scales = {f"scale.{i}": s.detach().mean() for i, s in enumerate(outcome.composition.scales)}
-    rms = outcome.blend_BDT.detach().square().mean().sqrt()
-    return {"loss": total.detach(), **terms, **outcome.proposal.stats, **scales, "blend.rms": rms}
-
-
-def _noisy(clip: Clip, amount: float) -> Clip:
-    """The clip with latents (1 - a) x + a std(x) noise; itself where a is 0."""
-    if amount == 0.0:
-        return clip
-    z_BDT = clip.z_BDT
-    noise_BDT = z_BDT.std(dim=(1, 2), keepdim=True) * torch.randn_like(z_BDT)
-    return clip._replace(z_BDT=(1.0 - amount) * z_BDT + amount * noise_BDT)
-
-
-def _number(key: str) -> int:
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little") >> 1
