@@ -4,5 +4,5 @@ import hashlib
 
 
 def number(key: str) -> int:
-    """A number from 0 to below 2^63 that only `key` decides."""
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little") >> 1
+    """A number from 0 to below 2^64 that only `key` decides."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little")

@@ -154,17 +154,17 @@ class Trainer:
 
     def _losses(self, pair: Pair) -> tuple[Tensor, dict[str, Tensor], Outcome]:
         """Total and terms of a batch: the same for the same `seen`."""
-        torch.manual_seed(number(f"{self.settings.seed}/step/{self.seen}"))
+        torch.manual_seed(number(f"{self.settings.seed}/step/{self.seen}") >> 1)
         outcome = self._outcome(pair, self.seen, self.recipe.noise.amount(self.seen))
         total, terms = self.objective(outcome)
         total = total + self.targets.loss({**terms, **outcome.proposal.penalties, **outcome.proposal.stats})
         return total, terms, outcome
 
-    def _outcome(self, pair: Pair, number: int, noise: float = 0.0) -> Outcome:
+    def _outcome(self, pair: Pair, which: int, noise: float = 0.0) -> Outcome:
         proposal, composition = self.model(*(noisy(clip, noise) for clip in (pair.groove, pair.harmony)))
         logits_B = None if self.adversary is None else self.adversary.judge(composition.blend_BDT)
         frames = min(self.recipe.data.decode_frames, self.recipe.data.crop_frames)
-        start = number(f"{self.settings.seed}/decode/{number}") % (self.recipe.data.crop_frames - frames + 1)
+        start = (number(f"{self.settings.seed}/decode/{which}") >> 1) % (self.recipe.data.crop_frames - frames + 1)
         return observe(pair, proposal, composition, self.codec, start, frames, logits_B)
 
     def _gate(self, total: Tensor, norm: Tensor) -> None:
