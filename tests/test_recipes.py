@@ -81,3 +81,15 @@ def test_a_target_steers_a_run_and_is_kept_by_its_checkpoint(dataset, tmp_path):
     assert logged[0]["target complementarity >= 0.85"] > 0
     again = Trainer(made, str(dataset), str(tmp_path / "run"), lambda p: None)
     assert torch.equal(again.targets.multipliers, trainer.targets.multipliers)
+
+
+def test_validation_tells_how_far_masks_answer_to_another_partner(dataset, tmp_path):
+    def swap_response(*settings: str) -> float | None:
+        made = recipe.load("temporal" if settings else "tiny", [*TOY, *SMALL["fixed" if settings else "masking"],
+            "data.crop_frames=60", "data.decode_frames=30"])  # fmt: skip
+        told: list[dict[str, float]] = []
+        Trainer(made, str(dataset), str(tmp_path / made.name), lambda p: told.append(p.scalars)).fit()
+        return told[-1].get("val.swap_response")
+
+    assert swap_response() > 1e-6  # type: ignore[operator]
+    assert swap_response("fixed") == 0.0

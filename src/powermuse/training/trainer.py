@@ -25,7 +25,7 @@ from powermuse.training import checkpoint, health, runs, tracking
 from powermuse.training.checkpoint import Checkpoint
 from powermuse.training.curriculum import noisy
 from powermuse.training.signals import stop_signals
-from powermuse.types import BadInput, Outcome, Pair
+from powermuse.types import BadInput, Outcome, Pair, Proposal
 
 
 class Progress(NamedTuple):
@@ -203,9 +203,10 @@ class Trainer:
         means = tracking.RunningMeans()
         for first in range(0, self.settings.validation_pairs, self.settings.batch):
             size = min(self.settings.batch, self.settings.validation_pairs - first)
-            outcome = self._outcome(self.fabric.to_device(self.validation.batch(first, size)), first)
+            pair = self.fabric.to_device(self.validation.batch(first, size))
+            outcome = self._outcome(pair, first)
             total, terms = self.objective(outcome)
-            means.add(tracking.told(total, terms, outcome), size)
+            means.add({**tracking.told(total, terms, outcome), **self._swap_response(pair, outcome)}, size)
         self.model.train()
         self.validated_at = self.seen
         scalars = means.read()
@@ -219,6 +220,14 @@ class Trainer:
             weights.save_model(self.run, self.bare_model, self.recipe)
         self._time_from_here()
         self.report(Progress(self.seen, self.settings.pairs, {f"val.{k}": v for k, v in scalars.items()}))
+
+    def _swap_response(self, pair: Pair, outcome: Outcome) -> dict[str, Tensor]:
+        """How far the groove's mask moves when the harmony is another clip of the batch, for agents with masks."""
+        if outcome.proposal.masks is None or len(pair.groove.z_BDT) < 2:
+            return {}
+        other: Proposal = self.bare_model.agent(pair.groove, pair.harmony.map(lambda x: x.roll(1, 0)))
+        assert other.masks is not None
+        return {"swap_response": (other.masks[0] - outcome.proposal.masks[0]).abs().mean()}
 
     def _finish(self) -> None:
         """What the last step did not make due."""
