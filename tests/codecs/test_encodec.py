@@ -1,0 +1,37 @@
+"""EnCodec: weights from a local directory, a clear word where there are none, its size."""
+
+import pytest
+import torch
+
+from powermuse import registry
+from powermuse.types import BadInput
+
+transformers = pytest.importorskip("transformers", reason="the extra hub is not installed")
+
+
+def test_a_local_directory_gives_the_weights_that_were_saved_there(tmp_path):
+    torch.manual_seed(3)
+    saved = transformers.EncodecModel(transformers.EncodecConfig(num_filters=4)).eval()
+    saved.save_pretrained(tmp_path)
+    codec = registry.build("codecs", "encodec", {"source": str(tmp_path)}).eval()
+    wav = 0.1 * torch.randn(1, 1, 3200)
+    with torch.no_grad():
+        assert torch.equal(codec.encode(wav), saved.encoder(wav))
+
+
+def test_another_encodec_than_the_mono_24_khz_one_is_refused(tmp_path):
+    stereo = transformers.EncodecConfig(num_filters=4, sampling_rate=48_000, audio_channels=2)
+    transformers.EncodecModel(stereo).save_pretrained(tmp_path)
+    with pytest.raises(BadInput, match="not the mono 24 kHz model"):
+        registry.build("codecs", "encodec", {"source": str(tmp_path)})
+
+
+def test_a_directory_without_weights_is_refused_in_one_line(tmp_path):
+    with pytest.raises(BadInput, match="no model could be loaded") as told:
+        registry.build("codecs", "encodec", {"source": str(tmp_path)})
+    assert "\n" not in str(told.value)
+
+
+def test_the_architecture_has_the_weights_of_the_reference():
+    codec = registry.build("codecs", "encodec", {"source": "random"})
+    assert sum(p.numel() for p in codec.parameters()) == 14_851_810
