@@ -258,7 +258,7 @@ def fail(error: BaseException) -> Callable[..., Any]:
         (
             OSError(28, "full", "a.wav"),
             2,
-            "a.wav: no space left on the disk; nothing half-written was left",
+            "a.wav: no space left on the disk; nothing half-written was left, make room and run it again",
         ),
     ],
 )

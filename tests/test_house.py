@@ -1,4 +1,4 @@
-"""The house of docs and DESIGN: who may import whom, what may not be imported, and how large a thing may grow."""
+"""The house of docs/architecture.md: who may import whom, what may not be imported, and how large a thing may grow."""
 
 import ast
 import functools
@@ -93,7 +93,7 @@ def _functions(module: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 @each_module
 def test_every_module_has_its_place_in_the_house(module):
-    assert _part(module) in RANK, f"{module} is in no tier: give it one in DESIGN.md and in {__file__}"
+    assert _part(module) in RANK, f"{module} is in no tier: give it one in docs/architecture.md and in {__file__}"
 
 
 @each_module

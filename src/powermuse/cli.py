@@ -75,7 +75,7 @@ def _add_compose(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         description="Composes a clip with the rhythm of GROOVE and the harmony of HARMONY. Beside OUT it writes a\n"
         "report (OUT's name with .json) and a picture (.png). The blend is as long as the longer\n"
         "clip; the shorter is looped.",
-        epilog="example: powermuse compose examples/groove.flac examples/harmony.flac -o blend.wav",
+        epilog="example: powermuse compose examples/groove.ogg examples/harmony.ogg -o blend.wav",
     )
     command.add_argument("groove", metavar="GROOVE", help="sound file that gives the rhythm")
     command.add_argument("harmony", metavar="HARMONY", help="sound file that gives chords, melody and colour")
@@ -97,7 +97,9 @@ def _compose(options: argparse.Namespace) -> int:
         raise BadInput(f"--seed must be from 0 to below 2^63, not {options.seed}")
     from powermuse import weights
     from powermuse.composing import report
-    from powermuse.composing.composer import Composer
+    from powermuse.composing.composer import Composer, report_paths
+
+    report.check_free(options.out)
 
     composer = Composer(weights.load_model(options.model), options.seed)
     groove, harmony = composer.listen(options.groove), composer.listen(options.harmony)
@@ -111,7 +113,7 @@ def _compose(options: argparse.Namespace) -> int:
         f"{rhythm['groove']['onset_correlation']:.2f} to the groove, "
         f"{rhythm['harmony']['onset_correlation']:.2f} to the harmony"
     )
-    print(f"report and picture: {Path(options.out).with_suffix('.json')}, {Path(options.out).with_suffix('.png')}")
+    print(f"report and picture: {', '.join(map(str, report_paths(options.out)))}")
     return 0
 
 
@@ -238,7 +240,7 @@ def _add_codec_check(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
     command = commands.add_parser(
         "codec-check", help="send a sound through a codec and back",
         description="Encodes and decodes FILE, prints how well it came back, and writes it with -o.",
-        epilog="example: powermuse codec-check examples/groove.flac --codec mel -o back.wav",
+        epilog="example: powermuse codec-check examples/groove.ogg --codec mel -o back.wav",
     )  # fmt: skip
     command.add_argument("file", metavar="FILE")
     command.add_argument("--codec", default="mel")

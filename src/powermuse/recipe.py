@@ -26,7 +26,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class CascadeRecipe:
-    """The composing transformer (SPEC section 2)."""
+    """The composing transformer."""
 
     stages: int = 2
     """Stage 0 sees the streams; each further stage sees the draft before it as well. 1 is the single stage."""
@@ -223,7 +223,18 @@ def typed(cls: type[T], content: dict[str, Any], where: str) -> T:
     try:
         return cls(**dict(parser.instantiate_classes(parser.parse_object(content))))
     except (ArgumentError, TypeError, ValueError) as error:
-        raise BadInput(f"{where}: {_first_line(error)}") from None
+        raise BadInput(f"{where}: {_first_line(error)}{_offer(cls, str(error))}") from None
+
+
+def _offer(cls: Any, error: str) -> str:
+    """The settings that there are, where one was not accepted."""
+    if "not accept" not in error:
+        return ""
+    settings = {f.name: f.type for f in dataclasses.fields(cls)}
+    for name, kind in settings.items():
+        if f"Group '{name}'" in error and dataclasses.is_dataclass(kind):
+            return f"; {name} has: {', '.join(f.name for f in dataclasses.fields(kind))}"
+    return f"; there are: {', '.join(settings)}" if settings else "; it has no options"
 
 
 def _text(path: Path) -> str:

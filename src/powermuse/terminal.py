@@ -24,7 +24,9 @@ def explain(error: Exception) -> int:
         return say(str(error), 2)
     if isinstance(error, OSError) and error.errno is not None:
         where = f"{error.filename}: " if error.filename else ""
-        return say(f"{where}{_DISK.get(error.errno, os.strerror(error.errno))}; nothing half-written was left", 2)
+        if error.errno in _DISK:
+            return say(f"{where}{_DISK[error.errno]}; nothing half-written was left, make room and run it again", 2)
+        return say(f"{where}{os.strerror(error.errno)}", 2)
     return say(f"{type(error).__name__}: {error} (--debug shows where)", 1)
 
 

@@ -16,7 +16,6 @@ from powermuse.model.muse import Muse
 from powermuse.recipe import Recipe
 from powermuse.types import BadInput
 
-STARTER = "starter"
 _WEIGHTS, _RECIPE = "model.safetensors", "recipe.yaml"
 
 
@@ -84,7 +83,10 @@ def find_model(name_or_folder: str) -> Path:
         )
     missing = [name for name in (_RECIPE, _WEIGHTS) if not (folder / name).is_file()]
     if missing:
-        raise BadInput(f"{folder}: is not a model or a run that has ended: {' and '.join(missing)} missing")
+        raise BadInput(
+            f"{folder}: is not a model: {' and '.join(missing)} missing; name a run that has validated once, "
+            f"or one of: {', '.join(shipped_models())}"
+        )
     return folder
 
 

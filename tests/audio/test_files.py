@@ -297,3 +297,11 @@ def test_a_writable_place_is_accepted_and_not_touched(tmp_path, monkeypatch):
     files.check_writable("clip.wav")
     files.check_writable(tmp_path / "clip.FLAC")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_channels_that_cancel_in_mono_are_refused_by_name(tmp_path):
+    tone = 0.5 * np.sin(np.arange(24_000) / 20.0).astype(np.float32)
+    soundfile.write(tmp_path / "turned.wav", np.stack([tone, -tone], axis=1), 24_000)
+    with pytest.raises(Unreadable, match="cancel each other"):
+        files.read(tmp_path / "turned.wav")
+    assert files.read(tmp_path / "turned.wav", mono=False).shape == (2, 24_000)

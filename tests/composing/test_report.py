@@ -181,3 +181,24 @@ def test_a_failure_leaves_the_three_of_before_as_they_were(blend, out):
     with files_of_at_most(420_000), pytest.raises(OSError):
         report.write(other, str(out))
     assert {p: p.read_bytes() for p in out.parent.iterdir()} == before
+
+
+def test_a_foreign_file_is_not_replaced_and_an_own_report_is(out, tmp_path):
+    from powermuse.types import BadInput
+
+    report.check_free(str(out))  # its own report and picture are there
+    for name in ("mine.json", "mine.png"):
+        (tmp_path / name).write_text("{}")
+        with pytest.raises(BadInput, match=name):
+            report.check_free(str(tmp_path / "mine.wav"))
+        (tmp_path / name).unlink()
+    report.check_free(str(tmp_path / "mine.wav"))
+
+
+def test_a_click_at_a_border_is_found_whatever_the_length(blend):
+    hop = blend.hop_samples
+    wav = 0.01 * np.sin(np.arange(100 * hop + 1) / 50.0)[None].astype(np.float32)
+    wav[0, 40 * hop :] += 0.5
+    clicking = dataclasses.replace(blend, wav_CN=wav, seams_frames=[40])
+    assert report.seam_click(clicking) > 10
+    assert report.seam_click(dataclasses.replace(clicking, seams_frames=[60])) < 0.1

@@ -56,7 +56,7 @@ def test_diversity_asks_each_mask_for_a_variance_of_a_twentieth():
 
 
 def test_diversity_has_no_gradient_at_all_at_constant_masks():
-    # The documented weakness (SPEC 7.1): the hinge is at its highest and cannot be left.
+    # The documented weakness: the hinge is at its highest and cannot be left.
     pair = [mask.requires_grad_() for mask in _constant(0.5, 0.25)]
     cost = masks.temporal_diversity(*pair)
     assert float(cost.detach()) == pytest.approx(0.1)

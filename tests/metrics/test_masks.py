@@ -54,3 +54,13 @@ def test_masks_out_of_range_or_of_two_shapes_are_refused():
         masks.validate(np.zeros((1, 2, 3)), np.zeros((1, 2, 4)))
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         masks.validate(np.full((1, 2, 3), 1.5), np.zeros((1, 2, 3)))
+
+
+def test_the_losses_measure_the_same_separation_and_content_share():
+    import torch
+
+    from powermuse.losses import masks as losses
+
+    mask, other = RANDOM.random((3, 4, 20)), RANDOM.random((3, 4, 20))
+    assert masks.separation(mask, other) == pytest.approx(float(losses.separation(*map(torch.tensor, (mask, other)))))
+    assert masks.content_share(mask) == pytest.approx(float(losses.content_share(torch.tensor(mask))))

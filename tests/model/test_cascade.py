@@ -1,4 +1,4 @@
-"""The cascade by SPEC section 2: sizes, residuals, scale factors, noise, spectral norm."""
+"""The cascade: sizes, residuals, scale factors, noise, spectral norm."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Clips taken apart into rhythm, harmony and timbre, and a new pattern composed of the parts (SPEC section 3)."""
+"""Clips taken apart into rhythm, harmony and timbre, and a new pattern composed of the parts."""
 
 import math
 from dataclasses import dataclass

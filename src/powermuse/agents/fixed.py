@@ -1,4 +1,4 @@
-"""Masks that do not learn: the prototype's five ways to divide two clips (SPEC section 3)."""
+"""Masks that do not learn: the prototype's five ways to divide two clips."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Learned masks: each clip looks at the other by cross-attention and says what it gives (SPEC section 3)."""
+"""Learned masks: each clip looks at the other by cross-attention and says what it gives."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -15,6 +15,7 @@ from powermuse.types import BadInput
 # What soundfile (libsndfile 1.2) reads by itself; everything else in SUFFIXES goes through PyAV.
 _SNDFILE_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"})
 SUFFIXES = _SNDFILE_SUFFIXES | {".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka", ".oga", ".ac3", ".mp2"}
+_CANCELLED = 1e-3
 _WRITABLE = {".wav": "PCM_24", ".flac": "PCM_24"}
 
 
@@ -34,8 +35,16 @@ def read(path: str | os.PathLike[str], sample_rate_hz: int | None = None, *, mon
     if not np.isfinite(wav_CN).all():
         raise Unreadable(f"{path}: holds samples that are not finite numbers")
     if mono:
-        wav_CN = wav_CN.mean(axis=0, keepdims=True)
+        wav_CN = _mixed_down(wav_CN, path)
     return wav_CN if sample_rate_hz is None else resample(wav_CN, rate_hz, sample_rate_hz)
+
+
+def _mixed_down(wav_CN: np.ndarray, path: Path) -> np.ndarray:
+    """The mean of the channels. Raises Unreadable where they cancel (a channel with its phase turned)."""
+    mono = wav_CN.mean(axis=0, keepdims=True)
+    if np.abs(mono).max() < _CANCELLED * np.abs(wav_CN).max():
+        raise Unreadable(f"{path}: its channels cancel each other in mono; turn the phase of one of them")
+    return mono
 
 
 def resample(wav_CN: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:

@@ -46,6 +46,8 @@ class Blend:
 
     wav_CN: np.ndarray
     sample_rate_hz: int
+    hop_samples: int
+    """Samples of a latent frame."""
     groove: Sound
     harmony: Sound
     stats: dict[str, float]
@@ -89,6 +91,7 @@ class Composer:
         return Blend(
             wav_CN,
             self.codec.sample_rate_hz,
+            self.codec.hop_samples,
             groove,
             harmony,
             stats,

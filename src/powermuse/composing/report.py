@@ -12,11 +12,13 @@ import torch
 
 from powermuse import disk
 from powermuse.audio import clips, features, files
-from powermuse.audio.spectra import mel_filters, power_spectrum
+from powermuse.audio.spectra import hz_to_mel, mel_filters, power_spectrum
 from powermuse.composing.composer import Blend, Sound, report_paths
 from powermuse.metrics import rhythm
+from powermuse.types import BadInput
 
 _SEAM_S = 0.005
+_TICKS_HZ = (200.0, 1000.0, 3000.0, 8000.0)
 
 
 def write(blend: Blend, out: str) -> dict[str, Any]:
@@ -32,6 +34,22 @@ def write(blend: Blend, out: str) -> dict[str, Any]:
         }
     )
     return report
+
+
+def check_free(out: str) -> None:
+    """Raises BadInput, before any work, where the report or the picture would replace a file that is not such a one."""
+    report_file, picture_file = report_paths(out)
+    if not (report_file.exists() or picture_file.exists()) or _is_report(report_file):
+        return
+    taken = report_file if report_file.exists() else picture_file
+    raise BadInput(f"{taken}: exists, and the report of {Path(out).name} would replace it; name another file with -o")
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        return "powermuse" in json.loads(path.read_text())
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def describe(blend: Blend) -> dict[str, Any]:
@@ -77,15 +95,10 @@ def seam_click(blend: Blend) -> float | None:
     jump = np.abs(np.diff(blend.wav_CN[0], n=2))
     near = np.zeros(len(jump), dtype=bool)
     reach = round(_SEAM_S * blend.sample_rate_hz)
-    hop = blend.wav_CN.shape[1] / max(1, _frames(blend))
     for seam in blend.seams_frames:
-        at = round(seam * hop)
+        at = seam * blend.hop_samples
         near[max(0, at - reach) : at + reach] = True
     return round(float(jump[near].max(initial=0.0) / max(float(jump[~near].max(initial=0.0)), 1e-9)), 3)
-
-
-def _frames(blend: Blend) -> int:
-    return -(-blend.wav_CN.shape[1] // features.HOP_SAMPLES)
 
 
 def draw(blend: Blend, report: dict[str, Any]) -> bytes:
@@ -101,7 +114,8 @@ def draw(blend: Blend, report: dict[str, Any]) -> bytes:
             _spectrogram(wav_CN, blend.sample_rate_hz), origin="lower", aspect="auto", cmap="magma", vmin=-80, vmax=-10,
             extent=(0, seconds, 0, 128), interpolation="nearest",
         )  # fmt: skip
-        axis.set_ylabel(f"{name}\nmel band")
+        bands = 128 * hz_to_mel(np.array(_TICKS_HZ)) / hz_to_mel(np.array(blend.sample_rate_hz / 2))
+        axis.set(ylabel=f"{name}\nHz", yticks=bands, yticklabels=[f"{hz:g}" for hz in _TICKS_HZ])
     _draw_masks(axes[3], blend, seconds)
     for offset, (name, wav_CN) in enumerate(sounds.items()):
         _draw_wave(axes[4], wav_CN[0], seconds, -offset, name)
@@ -110,7 +124,7 @@ def draw(blend: Blend, report: dict[str, Any]) -> bytes:
         axes[5].plot(time_s, onsets / max(float(onsets.max()), 1e-9) - offset, linewidth=0.7, label=name)
     axes[4].set(ylabel="waveform", yticks=[])
     axes[5].set(ylabel="onset\nenvelope", yticks=[], xlabel="seconds", xlim=(0, seconds))
-    axes[5].legend(loc="upper right", fontsize="small", ncols=3)
+    axes[4].legend(loc="upper right", fontsize="small", ncols=3)
     figure.suptitle(_title(report), parse_math=False)
     content = io.BytesIO()
     with warnings.catch_warnings():  # a name in a script that the font lacks shows as boxes; that is no fault
@@ -130,7 +144,7 @@ def _title(report: dict[str, Any]) -> str:
 
 def _draw_masks(axis: Any, blend: Blend, seconds: float) -> None:
     """Who owns each channel at each moment: the groove's mask minus the harmony's."""
-    axis.set_ylabel("masks, channel\n(red groove,\nblue harmony)")
+    axis.set_ylabel("masks, channel\n(red: groove,\nblue: harmony,\nwhite: equal)")
     if blend.masks is None:
         axis.text(0.5, 0.5, "this agent has no masks", transform=axis.transAxes, ha="center")
         return

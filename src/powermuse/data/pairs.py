@@ -39,11 +39,11 @@ class PairSource:
                 f"{where} holds clips of {dataset.header.clip_frames} frames; data.crop_frames {crop_frames} is longer"
             )
         if pairing == "shuffled" and int(dataset.table["song"].min()) == int(dataset.table["song"].max()):
-            raise BadInput(
-                f"{where} holds one song; shuffled pairs want two (data.pairing=continuation works with one)"
-            )
+            raise BadInput(f"{where} holds one song; prepare more songs, or use data.pairing=continuation on long ones")
         if pairing == "continuation" and not self._has_neighbours():
-            raise BadInput(f"{where} holds no two clips in a row; data.pairing=shuffled works with single clips")
+            raise BadInput(
+                f"{where} holds no two clips in a row; prepare longer songs, or more for data.pairing=shuffled"
+            )
 
     def batch(self, seen: int, size: int) -> Pair:
         """Pairs `seen` to `seen + size` of the run."""

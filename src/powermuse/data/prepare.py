@@ -2,11 +2,13 @@
 
 import json
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
@@ -159,7 +161,8 @@ def _prepared_files(plan: Plan, todo: list[tuple[Path, str]]) -> Iterator[Prepar
         waiting: deque[Future[Prepared]] = deque()
         try:
             for path, name in todo:
-                waiting.append(pool.submit(_prepare_file, path, name))
+                with _interrupts_held():
+                    waiting.append(pool.submit(_prepare_file, path, name))
                 if len(waiting) > 2 * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -170,6 +173,16 @@ def _prepared_files(plan: Plan, todo: list[tuple[Path, str]]) -> Iterator[Prepar
             ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Processes begun in here never see Ctrl-C, which the terminal sends to all: the one that began them ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _worker: tuple[Plan, Codec] | None = None

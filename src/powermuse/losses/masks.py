@@ -1,4 +1,4 @@
-"""What a pair of masks m_g, m_h in [0, 1], [B, D, T], is asked to be (SPEC section 3)."""
+"""What a pair of masks m_g, m_h in [0, 1], [B, D, T], is asked to be."""
 
 from torch import Tensor
 
@@ -17,7 +17,7 @@ def coverage(groove_BDT: Tensor, harmony_BDT: Tensor) -> Tensor:
 
 
 def temporal_diversity(groove_BDT: Tensor, harmony_BDT: Tensor) -> Tensor:
-    """Hinge on the variance over time, 0.05 wanted of each; its gradient is zero at constant masks (SPEC 7.1)."""
+    """Hinge on the variance over time, 0.05 wanted of each; its gradient is zero at constant masks."""
     shortfall = [
         (_LEAST_VARIANCE - m.var(dim=-1, unbiased=False).mean()).clamp_min(0.0) for m in (groove_BDT, harmony_BDT)
     ]

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from powermuse.audio.spectra import power_spectrum
+
 _EPS = 1e-6
 
 
@@ -29,10 +31,8 @@ def centred(z_BDT: Tensor, mean_D: Tensor) -> Tensor:
 
 
 def spectral_outliers(wav_BCN: Tensor, sample_rate_hz: int) -> Tensor:
-    """Share of the spectral energy above the level of its surroundings in 1.8-2.2, 3.8-4.2 and 5.8-6.2 kHz, where a
-    cascade that has gone wrong whistles: mean over bands and clips of relu(band / neighbours - 1) / (1 + itself)."""
-    from powermuse.audio.spectra import power_spectrum
-
+    """How far 1.8-2.2, 3.8-4.2 and 5.8-6.2 kHz, where a failing cascade whistles, stand out of the 800 Hz on either
+    side: x / (1 + x) of the excess x = relu(power / surroundings - 1), mean over bands and clips, in [0, 1)."""
     n_fft = 1024
     power_BF = power_spectrum(wav_BCN.flatten(0, 1), n_fft, n_fft // 4).mean(dim=-1)
     hz_F = torch.fft.rfftfreq(n_fft, 1.0 / sample_rate_hz).to(power_BF)

@@ -1,4 +1,4 @@
-"""The cascade: stage 0 drafts from the agent's streams, each further stage refines the draft (SPEC section 2)."""
+"""The cascade: stage 0 drafts from the agent's streams, each further stage refines the draft."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""The latent discriminator: real latents or composed ones (SPEC section 4)."""
+"""The latent discriminator: real latents or composed ones."""
 
 from torch import Tensor, nn
 
