@@ -95,3 +95,13 @@ def test_restored_it_goes_on_from_the_same_multipliers():
         one.loss({"x": torch.tensor(0.3, requires_grad=True)})
         one.step(GO_ON)
     assert torch.equal(targets.multipliers, other.multipliers) and float(other.multipliers) > 0
+
+
+def test_multipliers_are_logged_under_names_that_mlflow_takes():
+    pytest.importorskip("mlflow", reason="the extra track is not installed")
+    from mlflow.utils.validation import _validate_metric_name
+
+    told = Targets({"complementarity": ">= 0.9", "balance.groove": "0.5 +- 0.02"}, TargetRecipe(), HERE).told()
+    assert list(told) == ["target.complementarity.least", "target.balance.groove.most", "target.balance.groove.least"]
+    for name in told:
+        _validate_metric_name(f"train/{name}")

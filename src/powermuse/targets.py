@@ -74,8 +74,11 @@ class Targets:
         self.violations = torch.where(stop > 0, self.violations, smoothed)
 
     def told(self) -> dict[str, Tensor]:
-        """Multiplier of each bound, for the log."""
-        return {f"target {bound.label}": self.multipliers[i] for i, bound in enumerate(self.bounds)}
+        """Multiplier of each bound, for the log, under names that every tracker takes (MLflow refuses `>=`)."""
+        return {
+            f"target.{bound.name}.{'most' if bound.sign > 0 else 'least'}": self.multipliers[i]
+            for i, bound in enumerate(self.bounds)
+        }
 
     def verdicts(self) -> list[str]:
         """A line for each bound: whether it holds, and at what price."""
