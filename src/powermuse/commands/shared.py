@@ -1,0 +1,29 @@
+"""What several commands need."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Handler = Callable[[argparse.Namespace], int]
+
+
+def check_out(out: str, *sources: str) -> None:
+    """Raises BadInput, before any work, where the output could not be written or would replace a source."""
+    from powermuse.audio import files
+    from powermuse.types import BadInput
+
+    files.check_writable(out)
+    if Path(out).resolve() in {Path(source).resolve() for source in sources}:
+        raise BadInput(f"{out}: is also a source; name another file with -o")
+
+
+def codec_options(pairs: list[str]) -> dict[str, Any]:
+    """Options of a codec as `KEY=VALUE` pairs, their values read as YAML. Raises BadInput for another form."""
+    from powermuse import recipe as recipes
+
+    return (
+        recipes.parse("name: options", "codec option", [f"codec.options.{pair}" for pair in pairs]).codec.options
+        if pairs
+        else {}
+    )
