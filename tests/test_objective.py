@@ -8,6 +8,7 @@ from torch import Tensor
 
 from powermuse.codecs.mdct import MdctCodec
 from powermuse.objective import Objective, Term, loss_terms, observe
+from powermuse.stretches import Stretches
 from powermuse.types import BadInput, Clip, Composition, DecodedCrops, Outcome, Pair, Proposal
 
 PENALTIES = ("mask.overlap",)
@@ -138,21 +139,21 @@ def heard(music):
     blend, *sources = (codec.encode(sound[None]) for sound in sounds)
     blend.requires_grad_()
     pair = Pair(*(_clip(z.requires_grad_()) for z in sources))
-    outcome = observe(pair, Proposal((), None, {}, {}), Composition(blend, (blend,), ()), codec, 10, 7)
+    outcome = observe(pair, Proposal((), None, {}, {}), Composition(blend, (blend,), ()), codec, Stretches((10,), 7, 0))
     return sounds, outcome
 
 
 def test_the_same_stretch_of_all_four_is_decoded(heard):
     sounds, outcome = heard
     assert outcome.decoded.blend_BCN.shape == (1, 1, 7 * 320)
-    for sound, decoded in zip(sounds, outcome.decoded, strict=True):
+    for sound, decoded in zip(sounds, outcome.decoded[:4], strict=True):
         # Half a hop at each border is the neighbours' business; in between it is the sound itself.
         torch.testing.assert_close(decoded[0, 0, 160:-160], sound[0, 3_360:5_280], rtol=0, atol=1e-5)
 
 
 def test_only_the_blend_carries_gradient_and_only_within_the_stretch(heard):
     _, outcome = heard
-    assert [decoded.requires_grad for decoded in outcome.decoded] == [True, False, False, False]
+    assert [decoded.requires_grad for decoded in outcome.decoded[:4]] == [True, False, False, False]
     outcome.decoded.blend_BCN.square().sum().backward()
     felt = outcome.blend_BDT.grad.abs().amax(dim=(0, 1)) > 0
     assert felt.nonzero().flatten().tolist() == [10, 11, 12, 13, 14, 15, 16]
@@ -161,8 +162,8 @@ def test_only_the_blend_carries_gradient_and_only_within_the_stretch(heard):
 def test_without_a_truth_none_is_decoded_and_without_a_codec_nothing():
     z = torch.randn(1, 320, 6)
     pair, proposal, composition = Pair(_clip(z), _clip(z)), Proposal((), None, {}, {}), Composition(z, (z,), ())
-    assert observe(pair, proposal, composition, MdctCodec(), 1, 3).decoded.truth_BCN is None
-    assert observe(pair, proposal, composition, None, 1, 3).decoded is None
+    assert observe(pair, proposal, composition, MdctCodec(), Stretches((1,), 3, 0)).decoded.truth_BCN is None
+    assert observe(pair, proposal, composition, None, Stretches((1,), 3, 0)).decoded is None
 
 
 def test_novelty_is_measured_without_the_mean_of_the_training_set():
@@ -182,8 +183,10 @@ def test_envelopes_are_read_off_latents_only_where_the_codec_allows_it():
 
     weights = {"modulation.groove": 1.0}
     plain, opaque = Objective(weights, (), MdctCodec), Objective(weights, (), Opaque)
-    assert (plain.needs_sound, plain.least_frames()) == (False, (600, 1))
-    assert (opaque.needs_sound, opaque.least_frames()) == (True, (600, 600))
+    assert (plain.needs_sound, plain.least_frames(1)) == (False, (600, 1))
+    assert (opaque.needs_sound, opaque.least_frames(1)) == (True, (600, 600))
+    # Fifteen parts of 64 ms, each 4.8 frames, in five stretches: three parts, 15 frames, of each.
+    assert (plain.least_frames(5), opaque.least_frames(5)) == ((600, 5), (600, 75))
 
 
 def test_the_gan_term_is_ln_2_where_the_discriminator_cannot_tell():

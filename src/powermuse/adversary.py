@@ -47,7 +47,7 @@ class Adversary:
     def learn(self, real_BDT: Tensor, blend_BDT: Tensor, stop: Tensor) -> dict[str, Tensor]:
         """One step of the discriminator, and how often it was right. Real clips are rolled by one in the batch, so that
         none stands beside the blend made of it; `stop` (0 or 1, on the device) keeps a bad step from its weights."""
-        real_B, fake_B = self.network(real_BDT.detach().roll(1, 0)), self.network(blend_BDT.detach())
+        real_B, fake_B = self.network(torch.cat([real_BDT.detach().roll(1, 0), blend_BDT.detach()])).chunk(2)
         loss = adversarial.told_apart(real_B, fake_B)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -7,8 +7,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from powermuse import stretches
 from powermuse.codecs import Codec
 from powermuse.losses import adversarial, modulation, novelty, reconstruction
+from powermuse.stretches import Stretches
 from powermuse.types import BadInput, Clip, Composition, DecodedCrops, Outcome, Pair, Proposal
 
 Term = Callable[[Outcome], Tensor]
@@ -60,12 +62,16 @@ class Objective(nn.Module):
         """Whether a discriminator is to judge the blends."""
         return "gan" in self.weights
 
-    def least_frames(self) -> tuple[int, int]:
-        """Frames that a crop, and that a decoded stretch, must have at least for the terms of this objective."""
+    def least_frames(self, count: int) -> tuple[int, int]:
+        """Frames that a crop must have at least for the terms of this objective, and its `count` stretches together."""
         if not self._kinds() & {*_MODULATION}:
-            return 1, 1
-        frames = math.ceil(modulation.LEAST_S * self.codec.sample_rate_hz / self.codec.hop_samples)
-        return (frames, 1) if self.codec.latents_carry_level else (frames, frames)
+            return 1, count
+        frame_s = self.codec.hop_samples / self.codec.sample_rate_hz
+        crop = math.ceil(modulation.LEAST_S / frame_s)
+        if self.codec.latents_carry_level:
+            return crop, count
+        parts = math.ceil(modulation.LEAST_PARTS / count)
+        return crop, crop if count == 1 else count * math.ceil(parts * modulation.PART_S / frame_s)
 
     def forward(self, outcome: Outcome) -> tuple[Tensor, dict[str, Tensor]]:
         """The total and every unweighted term: scalars with gradient."""
@@ -105,19 +111,18 @@ def observe(
     proposal: Proposal,
     composition: Composition,
     codec: Codec | None,
-    start: int,
-    frames: int,
+    where: Stretches,
     fake_logits_B: Tensor | None = None,
 ) -> Outcome:
-    """What the losses look at; decodes `frames` frames from `start` of all clips where a codec is given."""
+    """What the losses look at; decodes the stretches `where` of all clips where a codec is given."""
     if codec is None:
         return Outcome(pair, proposal, composition, None, fake_logits_B)
-    window = slice(start, start + frames)
     with torch.no_grad():
-        groove_BCN, harmony_BCN = (codec.decode(clip.z_BDT[..., window]) for clip in (pair.groove, pair.harmony))
-        truth_BCN = None if pair.truth is None else codec.decode(pair.truth.z_BDT[..., window])
-    blend_BCN = codec.decode(composition.blend_BDT[..., window])
-    decoded = DecodedCrops(blend_BCN, groove_BCN, harmony_BCN, truth_BCN)
+        # Together: a recurrent decoder takes the steps of a batch for the price of one clip's.
+        sources = [clip.z_BDT for clip in pair if clip is not None]
+        groove_BCN, harmony_BCN, *truth = stretches.decode(codec, torch.cat(sources), where).chunk(len(sources))
+    blend_BCN = stretches.decode(codec, composition.blend_BDT, where)
+    decoded = DecodedCrops(blend_BCN, groove_BCN, harmony_BCN, truth[0] if truth else None, len(where.starts))
     return Outcome(pair, proposal, composition, decoded, fake_logits_B)
 
 
@@ -137,7 +142,9 @@ def _sounds(outcome: Outcome, side: str) -> tuple[Tensor, Tensor]:
 def _envelope_correlation(codec: type[Codec], outcome: Outcome, side: str) -> Tensor:
     if codec.latents_carry_level:
         return modulation.latent_correlation(outcome.blend_BDT, _source(outcome, side).z_BDT)
-    return modulation.sound_correlation(*_sounds(outcome, side), codec.sample_rate_hz)
+    sounds = _sounds(outcome, side)
+    assert outcome.decoded is not None
+    return modulation.sound_correlation(*sounds, codec.sample_rate_hz, outcome.decoded.stretches)
 
 
 def _centred(outcome: Outcome, latent_mean_D: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -61,7 +61,9 @@ class DataRecipe:
     crop_frames: int = 1200
     """Frames of each training pair, cut at random; also the window of generation."""
     decode_frames: int = 90
-    """Frames of the random stretch that waveform losses decode."""
+    """Frames that waveform losses decode of each clip, from random places."""
+    decode_stretches: int = 1
+    """Pieces of equal length that these frames are decoded in, spread over the crop."""
 
 
 @dataclass(frozen=True)

@@ -99,9 +99,12 @@ class Outcome:
 
 
 class DecodedCrops(NamedTuple):
-    """The same short stretch of blend, groove, harmony and truth as waveforms [B, C, N]."""
+    """The same short stretches of blend, groove, harmony and truth as waveforms [B * S, C, N], those of a clip one
+    after another."""
 
     blend_BCN: Tensor
     groove_BCN: Tensor
     harmony_BCN: Tensor
     truth_BCN: Tensor | None
+    stretches: int = 1
+    """S, how many of each clip."""

@@ -35,3 +35,19 @@ def test_a_directory_without_weights_is_refused_in_one_line(tmp_path):
 def test_the_architecture_has_the_weights_of_the_reference():
     codec = registry.build("codecs", "encodec", {"source": "random"})
     assert sum(p.numel() for p in codec.parameters()) == 14_851_810
+
+
+def test_a_codec_that_keeps_its_decoder_alone_decodes_the_same_with_the_same_gradient():
+    z = torch.randn(2, 128, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    heard, slopes = [], []
+    for lean in (False, True):
+        codec = registry.build("codecs", "encodec", {"source": "random", "num_filters": 4}).eval()
+        codec = codec.double().keep_decoder() if lean else codec.double()
+        x = z.clone().requires_grad_()
+        heard.append(codec.decode(x))
+        heard[-1].diff().square().sum().backward()
+        slopes.append(x.grad)
+    torch.testing.assert_close(*heard)
+    torch.testing.assert_close(*slopes, rtol=1e-6, atol=1e-15)
+    assert sum(p.numel() for p in codec.encoder.parameters()) == 0
+    assert not any("parametrizations" in name for name, _ in codec.named_parameters())

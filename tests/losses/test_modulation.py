@@ -68,3 +68,19 @@ def test_gradients_are_finite_on_silence_and_on_a_copy(cost):
         z = x.clone().requires_grad_()
         cost(modulation.latent_correlation(z, x)).backward()
         assert torch.isfinite(z.grad).all()
+
+
+def test_stretches_of_a_clip_are_compared_as_one_envelope():
+    # Two clips of three stretches of five parts: what counts is the contour over all fifteen, not within a stretch.
+    part = 1536
+    levels = torch.rand(2, 15, generator=torch.Generator().manual_seed(1))
+    others = torch.rand(2, 15, generator=torch.Generator().manual_seed(2))
+    a, b = (x.repeat_interleave(part, dim=1).view(6, 1, 5 * part) for x in (levels, others))
+    expected = [np.corrcoef(levels[i], others[i])[0, 1] for i in range(2)]
+    assert modulation.sound_correlation(a, b, 24_000, stretches=3).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_fewer_than_fifteen_parts_are_refused():
+    short = torch.zeros(3, 1, 4 * 1536)
+    with pytest.raises(ValueError, match="15 parts"):
+        modulation.sound_correlation(short, short, 24_000, stretches=3)

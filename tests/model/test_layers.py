@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from powermuse.model.layers import SelfAttention, TransformerBlock, sinusoids
+from powermuse.model.layers import Dropout, FeedForward, SelfAttention, TransformerBlock, sinusoids
 
 WIDTH, HEADS, FFN = 24, 3, 40
 
@@ -102,3 +102,51 @@ def test_positions_of_an_odd_width_are_those_of_the_width_asked_for():
     angles = [3 / 10_000 ** (k / 5) for k in (0, 2, 4)]
     by_hand = [f(angle) for angle in angles for f in (math.sin, math.cos)][:5]
     assert sinusoids(4, 5)[3].tolist() == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_dropout_zeroes_each_element_with_its_probability_and_independently_of_its_neighbour():
+    torch.manual_seed(0)
+    n, p = 1_000_000, 0.3
+    dropped = (Dropout(p).train()(torch.ones(n)) == 0).double()
+    sigma = math.sqrt(p * (1 - p) / n)
+    assert abs(float(dropped.mean()) - p) < 4 * sigma
+    # The number in blocks of 1,000 has a coin's variance, and neighbours do not know of one another.
+    assert float(dropped.view(-1, 1000).sum(1).var()) == pytest.approx(1000 * p * (1 - p), rel=0.2)
+    assert abs(float(((dropped[1:] - p) * (dropped[:-1] - p)).mean())) < 4 * p * (1 - p) / math.sqrt(n)
+
+
+def test_dropout_keeps_the_mean_drops_the_gradient_where_it_drops_and_rests_in_evaluation():
+    torch.manual_seed(0)
+    x = torch.rand(4, 1000, 7).add(0.5).transpose(0, 1).requires_grad_()  # not contiguous
+    before = x.detach().clone()
+    out = Dropout(0.25).train()(x)
+    out.sum().backward()
+    kept = out != 0
+    torch.testing.assert_close(out[kept], x[kept] / 0.75)
+    torch.testing.assert_close(x.grad, kept.float() / 0.75)
+    assert torch.equal(x, before), "the input is the caller's"
+    resting = Dropout(0.25).eval()
+    assert resting(x) is x and Dropout(0.0).train()(x) is x
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3])
+def test_a_feed_forward_that_makes_its_inside_again_has_the_plain_one_s_values_and_gradients(x_BTW, p):
+    torch.manual_seed(2)
+    ours = FeedForward(WIDTH, FFN, p).train()
+    results = []
+    for plain in (False, True):
+        ours.zero_grad()
+        x = x_BTW.clone().requires_grad_()
+        torch.manual_seed(3)
+        out = nn.Sequential.forward(ours, x) if plain else ours(x)
+        out.pow(3).sum().backward()
+        results.append([out, x.grad, *(w.grad for w in ours.parameters())])
+    for lean, wanted in zip(*results, strict=True):
+        torch.testing.assert_close(lean, wanted)
+
+
+def test_a_feed_forward_keeps_one_tensor_of_its_inner_width(x_BTW):
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.shape) or t, lambda t: t):
+        FeedForward(WIDTH, FFN, 0.3).train()(x_BTW)
+    assert sum(shape[-1:] == (FFN,) and len(shape) > 2 for shape in kept) == 1

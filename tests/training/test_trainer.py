@@ -85,8 +85,8 @@ def whole(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_loss_falls_to_a_tenth_where_the_truth_is_the_groove(dataset, tmp_path):
     recipe = toy(
-        "data.pairing=unity", "weights={latent.truth: 1}", "training.learning_rate=3e-3", "training.pairs=180",
-        "training.log_every=4", "training.save_every=180", "training.validate_every=180",
+        "data.pairing=unity", "weights={latent.truth: 1}", "training.learning_rate=3e-3", "training.pairs=240",
+        "training.log_every=4", "training.save_every=240", "training.validate_every=240",
     )  # fmt: skip
     train(recipe, dataset, tmp_path / "run")
     losses = [line["latent.truth"] for line in lines(tmp_path / "run", "train")]
@@ -151,7 +151,7 @@ def test_validation_looks_at_the_same_pairs_each_time(dataset, tmp_path):
 
 
 def test_the_model_of_a_run_is_the_one_that_validated_best(dataset, tmp_path):
-    recipe = toy("training.pairs=32", "training.validate_every=4", "training.learning_rate=0.01")
+    recipe = toy("training.pairs=40", "training.validate_every=4", "training.learning_rate=0.1")
     trainer, ended, _ = train(recipe, dataset, tmp_path / "run")
     best = ended.best
     validated = [line["loss"] for line in lines(tmp_path / "run", "val")]

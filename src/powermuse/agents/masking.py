@@ -107,7 +107,7 @@ class CrossAttention(nn.Module):
         return out
 
     def _split(self, x_BTH: Tensor) -> Tensor:
-        return x_BTH.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x_BTH.unflatten(-1, (self.heads, -1)).transpose(1, 2).contiguous()
 
 
 def _encoder(latent_dim: int, hidden: int) -> nn.Module:

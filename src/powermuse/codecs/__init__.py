@@ -20,6 +20,9 @@ class Codec(nn.Module, ABC):
     latents_carry_level: bool = True
     """Whether the norm of a frame of latents grows with the level of the sound, so that envelopes can be read off."""
 
+    context_frames: int = 0
+    """Frames that a stretch of latents wants decoded before it to sound as it does within the whole."""
+
     @property
     def frame_rate_hz(self) -> float:
         """Latent frames per second."""
@@ -32,6 +35,10 @@ class Codec(nn.Module, ABC):
     @abstractmethod
     def decode(self, z_BDT: Tensor) -> Tensor:
         """Waveforms wav_BCN, C = 1, N = T * hop_samples."""
+
+    def keep_decoder(self) -> "Codec":
+        """This codec, rid of what only `encode` needs where that is worth the memory."""
+        return self
 
     def require_mono(self, wav_BCN: Tensor) -> None:
         """Raises ValueError unless the shape is [B, 1, N] with N >= 1."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import parametrize
 
 from powermuse.codecs import Codec
 from powermuse.types import BadInput, MissingExtra
@@ -32,6 +33,8 @@ class EncodecCodec(Codec):
     hop_samples = 320
     latent_dim = 128
     latents_carry_level = False
+    # A compromise: the decoder is causal and remembers about 8 (its first convolution is 7 wide, then it is recurrent).
+    context_frames = 3
     latent_options = ("source", "num_filters", "weights_seed")
 
     def __init__(self, config: Config = Config()) -> None:
@@ -57,10 +60,29 @@ class EncodecCodec(Codec):
         z_BDT: Tensor = self.encoder(wav_BCN)
         return z_BDT
 
+    def keep_decoder(self) -> "EncodecCodec":
+        """Without the encoder, half of the weights, and with a decoder that costs less in every training step."""
+        self.encoder, self.decoder = torch.nn.Identity(), _baked(self.decoder)
+        return self
+
     def decode(self, z_BDT: Tensor) -> Tensor:
         """z [B, 128, T] -> [B, 1, T * 320]."""
         wav_BCN: Tensor = self.decoder(z_BDT)
         return wav_BCN
+
+
+def _baked(network: torch.nn.Module) -> torch.nn.Module:
+    """The network with its weight norms multiplied out for good and its activations in place wherever nobody needs what
+    was there. Changes `network`; what comes out stays the same."""
+    for module in network.modules():
+        if parametrize.is_parametrized(module, "weight"):
+            parametrize.remove_parametrizations(module, "weight")
+        # Within a residual block the first activation's input is also the shortcut's.
+        within = getattr(module, "block", None) or getattr(module, "layers", [])
+        for i, layer in enumerate(within):
+            if isinstance(layer, torch.nn.ELU) and i > 0:
+                layer.inplace = True
+    return network
 
 
 def _random_model(config: Config) -> Any:

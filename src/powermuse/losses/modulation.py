@@ -1,8 +1,8 @@
 """How much of a source's loudness contour a blend copies: Pearson correlation of envelopes, as a cost.
 
-Envelope: the peak of |x| in parts of 64 ms, over at least 8 s; or, read from latents without decoding, the largest
-channel norm in parts of five frames (67 ms at 75 Hz). The groove's envelope is rhythm that one may want kept: weight
-`modulation.groove` and `modulation.harmony` apart.
+Envelope: the peak of |x| in parts of 64 ms, over at least 8 s, or in short stretches spread over that time; or, read
+from latents without decoding, the largest channel norm in parts of five frames (67 ms at 75 Hz). The groove's envelope
+is rhythm that one may want kept: weight `modulation.groove` and `modulation.harmony` apart.
 """
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 PART_S = 0.064
 LEAST_S = 8.0
+LEAST_PARTS = 15
 PART_FRAMES = 5
 _EPS = 1e-8
 # -ln(1 - 0.999 |c|): a perfect copy costs 6.9, with a gradient that stays finite.
@@ -27,13 +28,18 @@ def exponential(correlation_B: Tensor) -> Tensor:
     return -torch.log1p(-_MOST * correlation_B.abs()).mean()
 
 
-def sound_correlation(blend_BCN: Tensor, source_BCN: Tensor, sample_rate_hz: int) -> Tensor:
-    """Correlation [B] of the envelopes of two sounds. Raises ValueError below 8 s, where chance rules."""
-    if blend_BCN.shape[-1] < LEAST_S * sample_rate_hz:
-        raise ValueError(f"modulation wants at least {LEAST_S:.0f} s, not {blend_BCN.shape[-1] / sample_rate_hz:.2f} s")
+def sound_correlation(blend_BCN: Tensor, source_BCN: Tensor, sample_rate_hz: int, stretches: int = 1) -> Tensor:
+    """Correlation [B] of the envelopes of two sounds [B * S, C, N], the S stretches of a clip one after another.
+
+    Raises ValueError where chance rules: below 8 s of one stretch, below 15 parts of stretches spread over a clip.
+    """
     part = round(PART_S * sample_rate_hz)
-    blend, source = (F.max_pool1d(x.mean(dim=1, keepdim=True).abs(), part)[:, 0] for x in (blend_BCN, source_BCN))
-    return correlation(blend, source)
+    if stretches == 1 and blend_BCN.shape[-1] < LEAST_S * sample_rate_hz:
+        raise ValueError(f"modulation wants at least {LEAST_S:.0f} s, not {blend_BCN.shape[-1] / sample_rate_hz:.2f} s")
+    if (parts := stretches * (blend_BCN.shape[-1] // part)) < LEAST_PARTS:
+        raise ValueError(f"modulation wants at least {LEAST_PARTS} parts of {PART_S} s, not {parts}")
+    peaks = (F.max_pool1d(x.mean(dim=1, keepdim=True).abs(), part) for x in (blend_BCN, source_BCN))
+    return correlation(*(x.unflatten(0, (-1, stretches)).flatten(1) for x in peaks))
 
 
 def latent_correlation(blend_BDT: Tensor, source_BDT: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from powermuse.model.layers import TransformerBlock, sinusoids
+from powermuse.model.layers import Dropout, TransformerBlock, sinusoids
 from powermuse.recipe import CascadeRecipe
 from powermuse.types import BadInput, Composition, Proposal
 
@@ -16,7 +16,7 @@ class Stage(nn.Module):
 
     def __init__(self, width: int, latent_dim: int, recipe: CascadeRecipe) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = Dropout(recipe.dropout)
         self.norm_in, self.norm_out = nn.LayerNorm(width), nn.LayerNorm(width)
         ffn_width = round(recipe.ffn_multiple * width)
         self.blocks = nn.ModuleList(

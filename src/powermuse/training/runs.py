@@ -19,7 +19,7 @@ _FREE = ("training.pairs", "training.keep_checkpoints", "tracking.")
 _ABOVE_ZERO = (
     "training.pairs", "training.batch", "training.clip_norm", "training.log_every",
     "training.validate_every", "training.validation_pairs", "training.save_every", "training.keep_checkpoints",
-    "data.crop_frames", "data.decode_frames",
+    "data.crop_frames", "data.decode_frames", "data.decode_stretches",
 )  # fmt: skip
 _NOT_NEGATIVE = ("training.learning_rate", "training.weight_decay", "training.threads", "cascade.input_noise")
 
@@ -69,13 +69,16 @@ def check_codec(wanted: Recipe, header: Header, dataset: Path) -> None:
 
 
 def check_lengths(wanted: Recipe, least_crop: int, least_decode: int) -> None:
-    """Raises BadInput where crops are too short for a term of the objective."""
+    """Raises BadInput where crops, or what is decoded of them, are too short for a term of the objective."""
     for key, has, least in (
         ("data.crop_frames", wanted.data.crop_frames, least_crop),
         ("data.decode_frames", wanted.data.decode_frames, least_decode),
     ):
         if has < least:
-            raise BadInput(f"{key} is {has}, modulation wants at least {least} (8 s): below that chance rules")
+            raise BadInput(
+                f"{key} is {has}, modulation wants at least {least} with data.decode_stretches "
+                f"{wanted.data.decode_stretches} (8 s, or 15 parts of 64 ms spread over them): below that chance rules"
+            )
 
 
 def recipe_settings(of: Recipe) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from powermuse import disk, optimizers, registry, weights
+from powermuse import disk, optimizers, registry, stretches, weights
 from powermuse.adversary import Adversary
 from powermuse.agents import Agent
 from powermuse.chance import number
@@ -67,7 +67,7 @@ class Trainer:
         assert isinstance(agent, Agent)
         codec: type[Codec] = registry.find("codecs", recipe.codec.name)[1]
         self.objective = Objective(recipe.weights, agent.penalty_names, codec, data.latent_mean())
-        runs.check_lengths(recipe, *self.objective.least_frames())
+        runs.check_lengths(recipe, *self.objective.least_frames(recipe.data.decode_stretches))
         if self.objective.needs_truth and recipe.data.pairing != "unity":
             raise BadInput(
                 f"weights: a term looks at the truth, which {recipe.data.pairing} pairs lack; use data.pairing=unity"
@@ -163,9 +163,12 @@ class Trainer:
     def _outcome(self, pair: Pair, which: int, noise: float = 0.0) -> Outcome:
         proposal, composition = self.model(*(noisy(clip, noise) for clip in (pair.groove, pair.harmony)))
         logits_B = None if self.adversary is None else self.adversary.judge(composition.blend_BDT)
-        frames = min(self.recipe.data.decode_frames, self.recipe.data.crop_frames)
-        start = (number(f"{self.settings.seed}/decode/{which}") >> 1) % (self.recipe.data.crop_frames - frames + 1)
-        return observe(pair, proposal, composition, self.codec, start, frames, logits_B)
+        data = self.recipe.data
+        where = stretches.choose(
+            f"{self.settings.seed}/decode/{which}", data.crop_frames, data.decode_frames // data.decode_stretches,
+            data.decode_stretches, self.objective.codec.context_frames,
+        )  # fmt: skip
+        return observe(pair, proposal, composition, self.codec, where, logits_B)
 
     def _gate(self, total: Tensor, norm: Tensor) -> None:
         """Lets no step after a number that is not finite reach the weights, without waiting for the device."""
@@ -295,7 +298,7 @@ class Trainer:
         return made
 
     def _codec(self) -> Codec:
-        return weights.build_codec(self.recipe).to(self.fabric.device)
+        return weights.build_codec(self.recipe).keep_decoder().to(self.fabric.device)
 
     @property
     def _checkpoints(self) -> Path:
