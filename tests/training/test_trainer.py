@@ -423,6 +423,7 @@ def test_a_term_that_looks_at_the_truth_wants_pairs_that_have_one(dataset, tmp_p
         "training.validation_pairs=0",
         "training.learning_rate=-1",
         "training.threads=-1",
+        "training.monitor=-1",
         "data.crop_frames=0",
         "data.decode_frames=0",
         "cascade.heads=0",
