@@ -35,3 +35,10 @@ def test_a_directory_without_weights_is_refused_in_one_line(tmp_path):
 def test_the_architecture_has_the_weights_of_the_reference():
     codec = registry.build("codecs", "encodec", {"source": "random"})
     assert sum(p.numel() for p in codec.parameters()) == 14_851_810
+
+
+def test_what_is_at_hand_is_told_without_asking_the_hub(tmp_path, monkeypatch):
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("asked the hub"))
+    codec = registry.find("codecs", "encodec")[1]
+    assert codec.at_hand({"source": "random"}) and codec.at_hand({"source": str(tmp_path)})
+    assert not codec.at_hand({"source": "nobody/nothing"})

@@ -1,6 +1,7 @@
 """Waveform <-> latents. A codec is one file here with a `Config` and a class; the contract tests run over all."""
 
 from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -19,6 +20,17 @@ class Codec(nn.Module, ABC):
 
     latents_carry_level: bool = True
     """Whether the norm of a frame of latents grows with the level of the sound, so that envelopes can be read off."""
+
+    blank_options: ClassVar[dict[str, Any]] = {}
+    """Options of the same architecture without weights that would have to be downloaded."""
+
+    toy_options: ClassVar[dict[str, Any]] = {}
+    """Options of a stand-in that is built and run in a moment, for a dry run."""
+
+    @classmethod
+    def at_hand(cls, options: dict[str, Any]) -> bool:
+        """Whether the codec with these options can be built without a download."""
+        return True
 
     @property
     def frame_rate_hz(self) -> float:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -33,6 +33,8 @@ class EncodecCodec(Codec):
     latent_dim = 128
     latents_carry_level = False
     latent_options = ("source", "num_filters", "weights_seed")
+    blank_options: ClassVar[dict[str, Any]] = {"source": RANDOM}
+    toy_options: ClassVar[dict[str, Any]] = {"source": RANDOM, "num_filters": 2}
 
     def __init__(self, config: Config = Config()) -> None:
         super().__init__()
@@ -42,6 +44,18 @@ class EncodecCodec(Codec):
         self.encoder, self.decoder = model.encoder, model.decoder
         self.requires_grad_(False)
         self.train(False)
+
+    @classmethod
+    def at_hand(cls, options: dict[str, Any]) -> bool:
+        """Whether `source` is random, a directory, or in the cache of the hub."""
+        source = options.get("source", Config.source)
+        if source == RANDOM or Path(source).is_dir():
+            return True
+        try:
+            _transformers().EncodecConfig.from_pretrained(source, local_files_only=True)
+        except (OSError, ValueError):
+            return False
+        return True
 
     def train(self, mode: bool = True) -> "EncodecCodec":
         """Frozen: stays in evaluation, but that a CUDA LSTM must be in training to have a backward pass."""
