@@ -14,12 +14,8 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import numpy as np
-import torch
-
 from powermuse import recipe
-from powermuse.data import index, shards
-from powermuse.data.shards import ClipInfo, FileInfo, Header
+from powermuse.data.made_up import make_up
 from powermuse.training.trainer import Trainer
 
 STEPS, WARM_UP = 5, 1
@@ -36,7 +32,8 @@ def main() -> None:
     options = parser.parse_args()
     made = recipe.load(options.recipe, [*SETTINGS, *options.overrides])
     with tempfile.TemporaryDirectory() as work:
-        trainer = Trainer(made, make_up_dataset(Path(work) / "data", made), f"{work}/run", lambda _: None)
+        make_up(Path(work) / "data", made.codec, clip_frames=1200)
+        trainer = Trainer(made, f"{work}/data", f"{work}/run", lambda _: None)
         print(f"resident before the first step: {resident_gb():.2f} GB")
         times = [step(trainer) for _ in range(WARM_UP + STEPS)][WARM_UP:]
     median, least, most = statistics.median(times), min(times), max(times)
@@ -49,19 +46,6 @@ def step(trainer: Trainer) -> float:
     trainer._step(trainer.source.batch(trainer.seen, 1))
     trainer.seen += 1
     return time.process_time() - begun
-
-
-def make_up_dataset(folder: Path, made: recipe.Recipe) -> str:
-    """Four songs of one clip of noise at RMS 5.7, in the form that `prepare` writes."""
-    options = {"source": "random", "num_filters": 32, "weights_seed": 0} if made.codec.name == "encodec" else {}
-    header = Header(made.codec.name, options, 24_000, 320, 128, 1200)
-    noise = np.random.default_rng(0)
-    clips = [torch.from_numpy(5.7 * noise.standard_normal((128 + shards.FEATURE_ROWS, 1200))).half() for _ in range(4)]
-    infos = [ClipInfo(f"{i}.wav", f"{i}.wav", 0.0, -20.0) for i in range(4)]
-    (folder / "shards").mkdir(parents=True)
-    shards.write_shard(shards.shard_path(folder, 0), clips, infos, [FileInfo(f"{i}.wav", 0, 0, 1) for i in range(4)])
-    index.write(folder, header, index.read_books(folder), 0.0)
-    return str(folder)
 
 
 def resident_gb() -> float:

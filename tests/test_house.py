@@ -24,7 +24,7 @@ TIERS = (
     ("audio",),
     ("codecs", "losses", "metrics"),
     ("model", "agents"),
-    ("data", "objective", "stretches", "adversary", "targets", "weights", "optimizers"),
+    ("data", "objective", "stretches", "adversary", "targets", "weights", "optimizers", "outline"),
     ("composing",),
     ("training",),
     ("benchmark",),

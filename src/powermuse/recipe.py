@@ -90,6 +90,8 @@ class TrainingRecipe:
     save_every: int = 4000
     """Pairs between two checkpoints."""
     keep_checkpoints: int = 2
+    monitor: int = 0
+    """Pairs between two readings of the health monitor; 0 for none."""
 
 
 @dataclass(frozen=True)

@@ -51,3 +51,10 @@ def test_a_codec_that_keeps_its_decoder_alone_decodes_the_same_with_the_same_gra
     torch.testing.assert_close(*slopes, rtol=1e-6, atol=1e-15)
     assert sum(p.numel() for p in codec.encoder.parameters()) == 0
     assert not any("parametrizations" in name for name, _ in codec.named_parameters())
+
+
+def test_what_is_at_hand_is_told_without_asking_the_hub(tmp_path, monkeypatch):
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("asked the hub"))
+    codec = registry.find("codecs", "encodec")[1]
+    assert codec.at_hand({"source": "random"}) and codec.at_hand({"source": str(tmp_path)})
+    assert not codec.at_hand({"source": "nobody/nothing"})

@@ -1,6 +1,7 @@
 """Creative agents: what each clip contributes. An agent is one file here with a `Config` and a class."""
 
 from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -14,6 +15,8 @@ class Agent(nn.Module, ABC):
     """Channels of each stream that it proposes, in order: the cascade is built from them."""
     penalty_names: tuple[str, ...] = ()
     """The penalties that its proposals carry: names that a recipe may weight."""
+    toy_options: ClassVar[dict[str, Any]] = {}
+    """Options of an agent of the same form that runs in a moment, for a dry run."""
 
     @abstractmethod
     def forward(self, groove: Clip, harmony: Clip) -> Proposal:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ class CompositionalAgent(Agent):
     clip's extractor has 722,048."""
 
     penalty_names = ("component.novelty", "component.balance")
+    toy_options: ClassVar[dict[str, Any]] = {"width": 8, "composer_width": 16, "composer_layers": 1, "heads": 2}
 
     def __init__(self, config: Config, latent_dim: int) -> None:
         super().__init__()

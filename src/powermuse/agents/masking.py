@@ -1,7 +1,7 @@
 """Learned masks: each clip looks at the other by cross-attention and says what it gives."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -35,6 +35,7 @@ class MaskingAgent(Agent):
         "mask.overlap", "mask.coverage", "mask.diversity", "mask.balance", "mask.clip_balance", "mask.channel_balance",
         "mask.onsets.groove", "mask.onsets.harmony",
     )  # fmt: skip
+    toy_options: ClassVar[dict[str, Any]] = {"hidden": 16, "heads": 2}
 
     def __init__(self, config: Config, latent_dim: int) -> None:
         super().__init__()

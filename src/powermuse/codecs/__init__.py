@@ -1,6 +1,7 @@
 """Waveform <-> latents. A codec is one file here with a `Config` and a class; the contract tests run over all."""
 
 from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -22,6 +23,17 @@ class Codec(nn.Module, ABC):
 
     context_frames: int = 0
     """Frames that a stretch of latents wants decoded before it to sound as it does within the whole."""
+
+    blank_options: ClassVar[dict[str, Any]] = {}
+    """Options of the same architecture without weights that would have to be downloaded."""
+
+    toy_options: ClassVar[dict[str, Any]] = {}
+    """Options of a stand-in that is built and run in a moment, for a dry run."""
+
+    @classmethod
+    def at_hand(cls, options: dict[str, Any]) -> bool:
+        """Whether the codec with these options can be built without a download."""
+        return True
 
     @property
     def frame_rate_hz(self) -> float:

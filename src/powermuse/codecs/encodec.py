@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -36,6 +36,8 @@ class EncodecCodec(Codec):
     # A compromise: the decoder is causal and remembers about 8 (its first convolution is 7 wide, then it is recurrent).
     context_frames = 3
     latent_options = ("source", "num_filters", "weights_seed")
+    blank_options: ClassVar[dict[str, Any]] = {"source": RANDOM}
+    toy_options: ClassVar[dict[str, Any]] = {"source": RANDOM, "num_filters": 2}
 
     def __init__(self, config: Config = Config()) -> None:
         super().__init__()
@@ -45,6 +47,18 @@ class EncodecCodec(Codec):
         self.encoder, self.decoder = model.encoder, model.decoder
         self.requires_grad_(False)
         self.train(False)
+
+    @classmethod
+    def at_hand(cls, options: dict[str, Any]) -> bool:
+        """Whether `source` is random, a directory, or in the cache of the hub."""
+        source = options.get("source", Config.source)
+        if source == RANDOM or Path(source).is_dir():
+            return True
+        try:
+            _transformers().EncodecConfig.from_pretrained(source, local_files_only=True)
+        except (OSError, ValueError):
+            return False
+        return True
 
     def train(self, mode: bool = True) -> "EncodecCodec":
         """Frozen: stays in evaluation, but that a CUDA LSTM must be in training to have a backward pass."""

@@ -6,6 +6,7 @@ Lee & Seung, NIPS 2000), then phases by fast Griffin-Lim (Perraudin, Balazs & SÃ
 """
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -37,6 +38,7 @@ class MelCodec(Codec):
     sample_rate_hz = 24_000
     hop_samples = 320
     latent_dim = 128
+    toy_options: ClassVar[dict[str, Any]] = {"inversion_steps": 4, "phase_steps": 2}
 
     filters_MF: Tensor
 

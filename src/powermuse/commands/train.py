@@ -1,11 +1,19 @@
-"""`powermuse train`: a recipe on a data set."""
+"""`powermuse train`: a recipe on a data set, or with --dry-run the proof that it would train."""
 
 import argparse
+import signal
 import sys
-from typing import Any
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 from powermuse.commands.shared import Handler
-from powermuse.terminal import progress, say
+from powermuse.terminal import UsageError, progress, say
+
+if TYPE_CHECKING:
+    from powermuse.recipe import Recipe
 
 
 def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
@@ -15,11 +23,14 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         help="train a recipe on a data set",
         description="Trains RECIPE, a shipped name or a YAML file. The same command again goes on where\n"
         "the run stopped. "
-        "Ctrl-C saves and leaves.",
+        "Ctrl-C saves and leaves. With --dry-run it proves each part at toy size, tells the sizes of the\n"
+        "full recipe, and leaves nothing behind.",
         epilog="example: powermuse train tiny --data datasets/loops --run runs/first -s training.pairs=4000",
     )
     command.add_argument("recipe", metavar="RECIPE", help="shipped recipe or .yaml file")
-    command.add_argument("--data", required=True, metavar="DATASET", help="what `powermuse prepare` made")
+    command.add_argument(
+        "--data", metavar="DATASET", help="what `powermuse prepare` made (a dry run may go without: on made-up clips)"
+    )
     command.add_argument("--run", metavar="RUN", help="directory of the run (default: runs/ and the recipe's name)")
     command.add_argument(
         "-s",
@@ -29,13 +40,18 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         metavar="KEY=VALUE",
         help="change a setting, as training.batch=4",
     )
+    command.add_argument("--dry-run", action="store_true", help="prove the recipe at toy size in under a minute")
     return command, _train
 
 
 def _train(options: argparse.Namespace) -> int:
+    if not options.data and not options.dry_run:
+        raise UsageError("train wants --data DATASET, which `powermuse prepare` makes (only --dry-run goes without)")
     from powermuse import recipe as recipes
 
     recipe = recipes.load(options.recipe, options.overrides)
+    if options.dry_run:
+        return _dry_run(recipe, options.data or "")
     run = options.run or f"runs/{recipe.name}"
     from powermuse.training.trainer import Progress, Trainer
 
@@ -58,3 +74,42 @@ def _train(options: argparse.Namespace) -> int:
     best = "" if ended.best == float("inf") else f", best validation loss {ended.best:.4f}"
     print(f"{run}: {ended.seen} pairs{best}; compose with it: powermuse compose A B -o OUT.wav --model {run}")
     return 0
+
+
+def _dry_run(recipe: "Recipe", dataset: str) -> int:
+    begun = time.monotonic()
+    from powermuse.training.rehearsal import rehearse
+
+    with _terminated_by_leaving():
+        for proof in rehearse(recipe, dataset):
+            print(f"{proof.name}: {proof.shown}  {proof.seconds:.1f} s", flush=True)
+    print()
+    _show_outline(recipe)
+    print(f"\ndry run passed in {time.monotonic() - begun:.1f} s")
+    return 0
+
+
+def _show_outline(recipe: "Recipe") -> None:
+    from powermuse.outline import outline
+
+    frame_axes = "[batch, channels, frames]; within a stage [batch, frames, channels]"
+    print(f"{recipe.name} at full size, outputs {frame_axes}")
+    rows = [(row.name, " ".join(str(list(s)) for s in row.shapes), f"{row.weights:,}") for row in outline(recipe)]
+    table = [("block", "output", "weights"), *rows]
+    name, output, weights = (max(len(line[column]) for line in table) for column in range(3))
+    for line in table:
+        print(f"{line[0]:{name}}  {line[1]:{output}}  {line[2]:>{weights}}")
+
+
+@contextmanager
+def _terminated_by_leaving() -> Iterator[None]:
+    """SIGTERM ends what is done in here as an exception would, so that temporary folders are removed."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

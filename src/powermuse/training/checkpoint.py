@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -68,3 +69,14 @@ def load(path: Path) -> Checkpoint:
         return Checkpoint(int(state["seen"]), tensors, state["values"])
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise BadInput(f"{path}: not a whole checkpoint ({error})") from None
+
+
+def differences(a: dict[str, dict[str, Tensor]], b: dict[str, dict[str, Tensor]], *, exact: bool = True) -> list[str]:
+    """Names, `group/name`, of the tensors that are not the same in both, bit for bit or else nearly."""
+    flat_a, flat_b = ({f"{group}/{k}": t.cpu() for group, ts in x.items() for k, t in ts.items()} for x in (a, b))
+    same = torch.equal if exact else torch.allclose
+    return sorted(
+        name
+        for name in flat_a.keys() | flat_b.keys()
+        if name not in flat_a or name not in flat_b or not same(flat_a[name], flat_b[name])
+    )

@@ -15,13 +15,15 @@ from powermuse.training.tracking import flat
 from powermuse.types import BadInput
 
 # What may change between two starts of one run without changing what has been computed.
-_FREE = ("training.pairs", "training.keep_checkpoints", "tracking.")
+_FREE = ("training.pairs", "training.keep_checkpoints", "training.monitor", "tracking.")
 _ABOVE_ZERO = (
     "training.pairs", "training.batch", "training.clip_norm", "training.log_every",
     "training.validate_every", "training.validation_pairs", "training.save_every", "training.keep_checkpoints",
     "data.crop_frames", "data.decode_frames", "data.decode_stretches",
 )  # fmt: skip
-_NOT_NEGATIVE = ("training.learning_rate", "training.weight_decay", "training.threads", "cascade.input_noise")
+_NOT_NEGATIVE = (
+    "training.learning_rate", "training.weight_decay", "training.threads", "training.monitor", "cascade.input_noise",
+)  # fmt: skip
 
 
 def open_run(folder: Path, wanted: Recipe, data: Dataset) -> None:

@@ -33,7 +33,7 @@ class JsonlTracker:
 
     def __init__(self, path: Path, seen: int) -> None:
         if path.exists():
-            disk.write_text(path, "".join(line for line in _whole_lines(path) if json.loads(line)["seen"] <= seen))
+            cut(path, seen)
         self._file = path.open("a")
 
     def log(self, seen: int, split: str, scalars: dict[str, float]) -> None:
@@ -44,6 +44,11 @@ class JsonlTracker:
     def close(self, *, finished: bool) -> None:
         """Closes the file."""
         self._file.close()
+
+
+def cut(path: Path, seen: int) -> None:
+    """Takes the lines after `seen`, and an unfinished last one, off a file of one JSON object a line."""
+    disk.write_text(path, "".join(line for line in _whole_lines(path) if json.loads(line)["seen"] <= seen))
 
 
 def _whole_lines(path: Path) -> list[str]:

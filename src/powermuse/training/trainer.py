@@ -4,6 +4,7 @@ it and of the seed, so that a run that was stopped, however roughly, goes on to 
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from powermuse.targets import Targets
 from powermuse.training import checkpoint, health, runs, tracking
 from powermuse.training.checkpoint import Checkpoint
 from powermuse.training.curriculum import noisy
+from powermuse.training.monitor import Monitor
 from powermuse.training.signals import stop_signals
 from powermuse.types import BadInput, Outcome, Pair, Proposal
 
@@ -91,6 +93,7 @@ class Trainer:
         # The first pair whose step was not finite, -1 while all is well: on the device, read when the log is.
         self.failed_at = torch.tensor(-1, device=self.fabric.device)
         self._resume()
+        self.monitor = Monitor(self.settings.monitor, self.bare_model, self.run, self._say)
 
     def fit(self) -> Ended:
         """Runs to `training.pairs`, or until SIGINT or SIGTERM, saving either way."""
@@ -117,7 +120,9 @@ class Trainer:
         """One step and whatever is due after it."""
         size = min(self.settings.batch, self.settings.pairs - self.seen)
         before = self.seen
-        self.means.add(self._step(self.fabric.to_device(self.source.batch(self.seen, size))))
+        watched = self.monitor.watching(before, before + size) if self.settings.monitor else nullcontext()
+        with watched:
+            self.means.add(self._step(self.fabric.to_device(self.source.batch(self.seen, size))))
         self.seen += size
         self._timed_pairs += size
         if self._due(before, self.settings.log_every):
@@ -129,7 +134,7 @@ class Trainer:
 
     def _step(self, pair: Pair) -> dict[str, Tensor]:
         """One training step: pair, agent, cascade, outcome, objective, backward, clip, step, adversary."""
-        total, terms, outcome = self._losses(pair)
+        total, terms, outcome = self.losses(pair)
         self.fabric.backward(total)
         norm = self.fabric.clip_gradients(
             self.model, self.optimizer, max_norm=self.settings.clip_norm, error_if_nonfinite=False
@@ -152,7 +157,7 @@ class Trainer:
             return {}
         return self.adversary.learn(pair.harmony.z_BDT, outcome.blend_BDT, (self.failed_at >= 0).float())
 
-    def _losses(self, pair: Pair) -> tuple[Tensor, dict[str, Tensor], Outcome]:
+    def losses(self, pair: Pair) -> tuple[Tensor, dict[str, Tensor], Outcome]:
         """Total and terms of a batch: the same for the same `seen`."""
         torch.manual_seed(number(f"{self.settings.seed}/step/{self.seen}") >> 1)
         outcome = self._outcome(pair, self.seen, self.recipe.noise.amount(self.seen))
@@ -191,7 +196,7 @@ class Trainer:
             return
         self.seen = failed
         pair = self.fabric.to_device(self.source.batch(failed, min(self.settings.batch, self.settings.pairs - failed)))
-        raise health.diagnose(self.bare_model, lambda: self._losses(pair)[:2], failed, self._last_good())
+        raise health.diagnose(self.bare_model, lambda: self.losses(pair)[:2], failed, self._last_good())
 
     def _last_good(self) -> str:
         kept = checkpoint.found(self._checkpoints)
@@ -266,7 +271,7 @@ class Trainer:
         disk.remove_unfinished(self.run)
         kept, complaints = checkpoint.newest(self._checkpoints)
         for complaint in complaints:
-            self.report(Progress(0, self.settings.pairs, {}, f"{complaint}; using the one before"))
+            self._say(f"{complaint}; using the one before")
         if kept is None:
             return
         weights.fit_tensors(self.bare_model, kept.tensors["model"], str(self._checkpoints))
@@ -278,7 +283,10 @@ class Trainer:
             self.adversary.restore(kept.tensors, str(self._checkpoints))
         self.means.counts = {name: int(count) for name, count in kept.values["means"].items()}
         self.means.sums = {k: v.to(self.fabric.device) for k, v in kept.tensors.get("means", {}).items()}
-        self.report(Progress(self.seen, self.settings.pairs, {}, f"going on from pair {self.seen}"))
+        self._say(f"going on from pair {self.seen}")
+
+    def _say(self, message: str) -> None:
+        self.report(Progress(self.seen, self.settings.pairs, {}, message))
 
     def _time_from_here(self) -> None:
         """Begins a new measurement of the speed, which counts training steps alone."""

@@ -1,0 +1,49 @@
+"""Data sets of seeded noise in the form that `prepare` writes: for a dry run, and for measuring speed."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from powermuse import registry
+from powermuse.audio import features
+from powermuse.codecs import LATENT_RMS
+from powermuse.data import index, shards
+from powermuse.data.shards import ClipInfo, FileInfo, Header
+from powermuse.recipe import Choice
+
+_LEVEL_DB = -20.0
+_VALIDATION_SHARE = 0.1
+_ONSETS_A_FRAME = 0.1
+
+
+def make_up(folder: Path, codec: Choice, clip_frames: int, songs: int = 4, clips_each: int = 2, seed: int = 0) -> None:
+    """Writes `songs` songs of `clips_each` consecutive clips, latents of RMS 5.7; the same for the same seed.
+
+    From three songs on, both splits have clips, and the training split two songs at least.
+    """
+    cls = registry.find("codecs", codec.name)[1]
+    options = {**registry.defaults("codecs", codec.name), **codec.options}
+    header = Header(codec.name, options, cls.sample_rate_hz, cls.hop_samples, cls.latent_dim, clip_frames)
+    chance = np.random.default_rng(seed)
+    infos = [
+        ClipInfo(f"{song}.wav", f"{song}.wav", i * header.clip_s, _LEVEL_DB)
+        for song in range(songs)
+        for i in range(clips_each)
+    ]
+    files = [FileInfo(f"{song}.wav", 0, 0, clips_each) for song in range(songs)]
+    (folder / "shards").mkdir(parents=True)
+    clips = [_clip(chance, header.latent_dim, clip_frames) for _ in infos]
+    shards.write_shard(shards.shard_path(folder, 0), clips, infos, files)
+    index.write(folder, header, index.read_books(folder), _VALIDATION_SHARE)
+
+
+def _clip(chance: np.random.Generator, latent_dim: int, frames: int) -> torch.Tensor:
+    """Packed noise [D + 21, T]: onsets here and there, one pitch class of each frame at 1, levels around -20 dBFS."""
+    z_DT = LATENT_RMS * chance.standard_normal((latent_dim, frames))
+    struck_KT = chance.random((features.ONSET_BANDS, frames)) < _ONSETS_A_FRAME
+    onsets_KT = struck_KT * chance.random(struck_KT.shape)
+    chroma_PT = chance.random((features.PITCH_CLASSES, frames))
+    level_T = _LEVEL_DB + 3.0 * chance.standard_normal(frames)
+    parts = (z_DT, onsets_KT, chroma_PT / chroma_PT.max(axis=0), level_T)
+    return shards.pack(*(torch.from_numpy(part).float() for part in parts))

@@ -1,0 +1,39 @@
+"""A recipe at toy size: a few seconds of work that still go through everything the full recipe goes through."""
+
+import dataclasses
+
+from powermuse import registry
+from powermuse.agents import Agent
+from powermuse.recipe import Choice, Recipe
+
+PAIRS, BATCH = 4, 2
+_CROP_FRAMES, _DECODE_FRAMES = 96, 24
+_LAYERS, _FFN_MULTIPLE = 1, 0.25
+
+
+def toy(full: Recipe, agent: Agent, least_crop: int, least_decode: int) -> Recipe:
+    """The same agent, form of cascade, terms, targets, adversary and noise, but small and short. `agent` tells how it
+    shrinks; `least_crop` and `least_decode` are the frames that the terms ask for."""
+    training = dataclasses.replace(
+        full.training, pairs=PAIRS, batch=BATCH, log_every=BATCH, validate_every=PAIRS, validation_pairs=BATCH,
+        save_every=PAIRS, keep_checkpoints=1, monitor=0, threads=1,
+    )  # fmt: skip
+    data = dataclasses.replace(
+        full.data,
+        crop_frames=min(full.data.crop_frames, max(_CROP_FRAMES, least_crop)),
+        decode_frames=min(full.data.decode_frames, max(_DECODE_FRAMES, least_decode)),
+    )
+    small = registry.find("codecs", full.codec.name)[1].toy_options
+    return dataclasses.replace(
+        full,
+        codec=Choice(full.codec.name, {**full.codec.options, **small}),
+        agent=Choice(full.agent.name, {**full.agent.options, **agent.toy_options}),
+        cascade=dataclasses.replace(
+            full.cascade, layers=_LAYERS, ffn_multiple=min(full.cascade.ffn_multiple, _FFN_MULTIPLE)
+        ),
+        data=data,
+        training=training,
+        # From the first pair on: the full curriculum may begin after days.
+        noise=dataclasses.replace(full.noise, start=0, step=BATCH),
+        tracking=dataclasses.replace(full.tracking, mlflow=False),
+    )
