@@ -36,7 +36,8 @@ class Objective(nn.Module):
     ) -> None:
         super().__init__()
         self.codec = codec
-        self.terms = loss_terms(codec, torch.zeros(codec.latent_dim) if latent_mean_D is None else latent_mean_D)
+        self.latent_mean_D = torch.zeros(codec.latent_dim) if latent_mean_D is None else latent_mean_D
+        self.terms = loss_terms(codec, self.latent_mean_D)
         known = sorted({*self.terms, *penalty_names})
         for name in weights:
             if name not in known:

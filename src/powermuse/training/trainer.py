@@ -22,7 +22,7 @@ from powermuse.data.shards import Dataset
 from powermuse.objective import Objective, observe
 from powermuse.recipe import Recipe
 from powermuse.targets import Targets
-from powermuse.training import checkpoint, health, runs, tracking
+from powermuse.training import checkpoint, health, runs, signs, tracking
 from powermuse.training.checkpoint import Checkpoint
 from powermuse.training.curriculum import noisy
 from powermuse.training.monitor import Monitor
@@ -215,6 +215,7 @@ class Trainer:
             outcome = self._outcome(pair, first)
             total, terms = self.objective(outcome)
             means.add({**tracking.told(total, terms, outcome), **self._swap_response(pair, outcome)}, size)
+            means.add(signs.observed(outcome, self.objective.latent_mean_D), size)
         self.model.train()
         self.validated_at = self.seen
         scalars = means.read()
