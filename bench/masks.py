@@ -17,7 +17,7 @@ from powermuse.data.shards import Dataset
 from powermuse.metrics import masks
 from powermuse.training import checkpoint
 
-FRAMES, SHIFT, CLIPS, BATCH = 192, 37, 56, 8
+FRAMES, SHIFT, NEXT, CLIPS, BATCH = 192, 37, 96, 56, 8
 MaskPair = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -27,8 +27,8 @@ def main() -> None:
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    source = PairSource(Dataset(options.dataset, "val"), "shuffled", FRAMES + SHIFT, 0)
-    print("| run | pairs | " + " | ".join(masks.Masks._fields) + " |\n|" + "---|" * 10)
+    source = PairSource(Dataset(options.dataset, "val"), "shuffled", FRAMES + NEXT, 0)
+    print("| run | pairs | " + " | ".join(masks.Masks._fields) + " |\n|" + "---|" * 11)
     for run in options.runs:
         if run == "random":
             tell(run, 0, measure(random_projection(options.seed, source), source))
@@ -49,11 +49,12 @@ def measure(mask_pair: MaskPair, source: PairSource) -> masks.Masks:
         a, b = pair.groove.z_BDT, pair.harmony.z_BDT
         groove, harmony = mask_pair(a[..., :FRAMES], b[..., :FRAMES])
         swapped, _ = mask_pair(a[..., :FRAMES], b[..., :FRAMES].roll(1, 0))
-        shifted, _ = mask_pair(a[..., SHIFT:], b[..., SHIFT:])
+        shifted, _ = mask_pair(a[..., SHIFT : SHIFT + FRAMES], b[..., SHIFT : SHIFT + FRAMES])
+        neighbour, _ = mask_pair(a[..., NEXT:], b[..., NEXT:])
         onsets = pair.groove.onsets_BKT[..., :FRAMES].mean(dim=1)
-        parts.append(tuple(x.numpy() for x in (groove, harmony, swapped, shifted, onsets)))
-    groove, harmony, swapped, shifted, onsets = (np.concatenate(x) for x in zip(*parts, strict=True))
-    return masks.evaluate(groove, harmony, swapped, shifted, SHIFT, onsets)
+        parts.append(tuple(x.numpy() for x in (groove, harmony, swapped, shifted, neighbour, onsets)))
+    groove, harmony, swapped, shifted, neighbour, onsets = (np.concatenate(x) for x in zip(*parts, strict=True))
+    return masks.evaluate(groove, harmony, swapped, shifted, SHIFT, neighbour, onsets)
 
 
 def random_projection(seed: int, source: PairSource) -> MaskPair:

@@ -1,6 +1,7 @@
 """Targets: what they read, how multipliers move, that a bound is reached, and what is said of one that cannot be."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -34,7 +35,7 @@ def test_anything_else_is_refused(text):
         parse("q", text)
 
 
-def descend(text: str, slope: float, steps: int = 4000, **settings: float) -> tuple[float, Targets]:
+def descend(text: str, slope: float, steps: int = 4000, **settings: Any) -> tuple[float, Targets]:
     """Gradient descent on (x - 1)^2 + slope x, x bound by a target."""
     x = torch.zeros((), requires_grad=True)
     targets = Targets({"x": text}, TargetRecipe(**settings), HERE)
@@ -68,7 +69,8 @@ def test_what_cannot_be_met_is_said_with_its_distance_and_price():
     x, targets = descend(">= 9", slope=0.0, most=4.0, damping=0.0)
     assert x == pytest.approx(3.0, abs=0.05)  # 2 (x - 1) = 4
     assert targets.verdicts() == [
-        "target x >= 9: missed by 6, multiplier 4 (at its bound: it costs more than 4 of the loss a unit)"
+        "target x >= 9: missed by 6 (reached 3), multiplier 4, its bound: the rest of the loss would rise by more than "
+        "4 a unit"
     ]
     assert descend(">= 2", slope=3.0)[1].verdicts()[0].startswith("target x >= 2: ")
 
@@ -105,3 +107,33 @@ def test_multipliers_are_logged_under_names_that_mlflow_takes():
     assert list(told) == ["target.complementarity.least", "target.balance.groove.most", "target.balance.groove.least"]
     for name in told:
         _validate_metric_name(f"train/{name}")
+
+
+@pytest.mark.parametrize("method", ["multipliers", "pi", "geco"])
+def test_every_method_reaches_a_bound_with_the_multiplier_of_lagrange(method):
+    x, targets = descend(">= 2", slope=3.0, method=method, damping=1.0, rate=0.02, steps=12_000)
+    assert x == pytest.approx(2.0, abs=0.02)
+    assert float(targets._prices()) == pytest.approx(5.0, rel=0.05)
+    assert targets.told()["target.x.least"] == pytest.approx(5.0, rel=0.05)
+
+
+@pytest.mark.parametrize("method", ["pi", "geco"])
+def test_every_method_lets_go_of_a_bound_that_holds_by_itself(method):
+    x, targets = descend(">= 0.5", slope=0.0, method=method, damping=1.0)
+    assert x == pytest.approx(1.0, abs=0.01) and float(targets._prices()) < 0.01
+
+
+def test_of_two_targets_that_cannot_agree_each_is_named_as_what_pulls_against_the_other():
+    x = torch.zeros((), requires_grad=True)
+    targets = Targets({"x": ">= 1", "minus_x": ">= 1"}, TargetRecipe(most=2.0, rate=0.1, damping=0.0), HERE)
+    for _ in range(300):
+        targets.loss({"x": x, "minus_x": -x})
+        targets.step(GO_ON)
+    one, other = targets.verdicts()
+    assert "missed by 1 (reached 0), multiplier 2, its bound" in one and "it has to agree with minus_x >= 1 (2)" in one
+    assert "it has to agree with x >= 1 (2)" in other
+
+
+def test_a_bound_that_is_still_on_its_way_and_one_that_was_never_tried_are_told_apart():
+    assert "still rising" in descend(">= 9", slope=0.0, steps=5, rate=0.01)[1].verdicts()[0]
+    assert Targets({"x": ">= 1"}, TargetRecipe(), HERE).verdicts() == ["target x >= 1: no step was taken"]

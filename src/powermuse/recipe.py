@@ -109,10 +109,12 @@ class AdversaryRecipe:
 class TargetRecipe:
     """How the multipliers of `targets` adapt."""
 
+    method: Literal["multipliers", "pi", "geco"] = "multipliers"
+    """The damped method of multipliers; a proportional-integral controller; or GECO's multiplicative updates."""
     rate: float = 0.05
-    """What a step adds to a multiplier for each unit of violation."""
+    """What a step adds to a multiplier for each unit of violation (geco: to its logarithm)."""
     damping: float = 10.0
-    """Weight of the squared violation."""
+    """multipliers: weight of the squared violation. pi: what the violation itself adds to the multiplier."""
     most: float = 100.0
     """Bound of the multipliers."""
 

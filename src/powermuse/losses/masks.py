@@ -64,7 +64,14 @@ def statistics(groove_BDT: Tensor, harmony_BDT: Tensor) -> dict[str, Tensor]:
         "complementarity": 1.0 - shared,
         "separation": separation(groove_BDT, harmony_BDT),
         "content_share": content_share(groove_BDT),
+        "balance.clips": _off_half(groove_BDT.mean(dim=(1, 2)), harmony_BDT.mean(dim=(1, 2))),
+        "balance.channels": _off_half(groove_BDT.mean(dim=(0, 2)), harmony_BDT.mean(dim=(0, 2))),
     }
+
+
+def _off_half(groove_means: Tensor, harmony_means: Tensor) -> Tensor:
+    """Mean distance of means from 0.5, in [0, 0.5]."""
+    return 0.5 * ((groove_means - 0.5).abs().mean() + (harmony_means - 0.5).abs().mean())
 
 
 def separation(groove_BDT: Tensor, harmony_BDT: Tensor) -> Tensor:

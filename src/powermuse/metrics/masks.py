@@ -22,6 +22,7 @@ class Masks(NamedTuple):
     content_share: float
     swap_response: float
     shift_agreement: float
+    neighbour_agreement: float
     onset_gap: float
 
 
@@ -56,7 +57,7 @@ def swap_response(mask: np.ndarray, mask_with_another_partner: np.ndarray) -> fl
 
 def shift_agreement(mask: np.ndarray, mask_of_shifted: np.ndarray, frames: int) -> float:
     """Intersection over union of the hard masks (above 0.5) of a crop and of the crop `frames` later, where they
-    look at the same music; 1 where both are empty."""
+    look at the same music; 1 where both are empty. Of neighbouring crops where `frames` is half a crop."""
     a, b = mask[..., frames:] > 0.5, mask_of_shifted[..., : mask.shape[-1] - frames] > 0.5
     union = (a | b).sum()
     return float((a & b).sum() / union) if union else 1.0
@@ -81,9 +82,16 @@ def onset_gap(mask: np.ndarray, onset_envelopes_NT: np.ndarray) -> float:
 
 
 def evaluate(
-    groove: np.ndarray, harmony: np.ndarray, swapped: np.ndarray, shifted: np.ndarray, shift: int, onsets_NT: np.ndarray
+    groove: np.ndarray,
+    harmony: np.ndarray,
+    swapped: np.ndarray,
+    shifted: np.ndarray,
+    shift: int,
+    neighbour: np.ndarray,
+    onsets_NT: np.ndarray,
 ) -> Masks:
-    """All measures. `swapped`: the groove's masks beside other partners; `shifted`: those of crops `shift` later."""
+    """All measures. `swapped`: the groove's masks beside other partners; `shifted`: those of crops `shift` later;
+    `neighbour`: those of crops half a crop later."""
     validate(groove, harmony)
     return Masks(
         complementarity(groove, harmony),
@@ -93,5 +101,6 @@ def evaluate(
         content_share(groove),
         swap_response(groove, swapped),
         shift_agreement(groove, shifted, shift),
+        shift_agreement(groove, neighbour, groove.shape[-1] // 2),
         onset_gap(groove, onsets_NT),
     )

@@ -1,11 +1,11 @@
 """Signs: what a validation logs whatever the weights of the recipe are, so that the doctor can always tell."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from powermuse.agents import rms
 from powermuse.losses.novelty import centred, frame_cosine
-from powermuse.types import Outcome
+from powermuse.types import Outcome, Pair, Proposal
 
 
 def observed(outcome: Outcome, latent_mean_D: Tensor) -> dict[str, Tensor]:
@@ -27,6 +27,16 @@ def observed(outcome: Outcome, latent_mean_D: Tensor) -> dict[str, Tensor]:
             pairs = {"groove": (b, g), "harmony": (b, h), "sum": (b, both), "sources": (g, h)}
             told |= {f"similarity.{name}": frame_cosine(*pair) for name, pair in pairs.items()}
         return told
+
+
+def swap_response(agent: nn.Module, pair: Pair, outcome: Outcome) -> dict[str, Tensor]:
+    """How far the groove's mask moves when the harmony is another clip of the batch, with gradient; empty for agents
+    without masks and for a batch of one."""
+    if outcome.proposal.masks is None or len(pair.groove.z_BDT) < 2:
+        return {}
+    other: Proposal = agent(pair.groove, pair.harmony.map(lambda x: x.roll(1, 0)))
+    assert other.masks is not None
+    return {"swap_response": (other.masks[0] - outcome.proposal.masks[0]).abs().mean()}
 
 
 def _joint(*latents: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from powermuse.training.checkpoint import Checkpoint
 from powermuse.training.curriculum import noisy
 from powermuse.training.monitor import Monitor
 from powermuse.training.signals import stop_signals
-from powermuse.types import BadInput, Outcome, Pair, Proposal
+from powermuse.types import BadInput, Outcome, Pair
 
 
 class Progress(NamedTuple):
@@ -159,10 +159,16 @@ class Trainer:
 
     def losses(self, pair: Pair) -> tuple[Tensor, dict[str, Tensor], Outcome]:
         """Total and terms of a batch: the same for the same `seen`."""
-        torch.manual_seed(number(f"{self.settings.seed}/step/{self.seen}") >> 1)
+        seed = number(f"{self.settings.seed}/step/{self.seen}") >> 1
+        torch.manual_seed(seed)
         outcome = self._outcome(pair, self.seen, self.recipe.noise.amount(self.seen))
         total, terms = self.objective(outcome)
-        total = total + self.targets.loss({**terms, **outcome.proposal.penalties, **outcome.proposal.stats})
+        quantities = {**terms, **outcome.proposal.penalties, **outcome.proposal.stats}
+        if self.targets.binds("swap_response"):  # a second forward, for those alone who ask for it, under the same dice
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                quantities |= signs.swap_response(self.bare_model.agent, pair, outcome)
+        total = total + self.targets.loss(quantities)
         return total, terms, outcome
 
     def _outcome(self, pair: Pair, which: int, noise: float = 0.0) -> Outcome:
@@ -214,7 +220,10 @@ class Trainer:
             pair = self.fabric.to_device(self.validation.batch(first, size))
             outcome = self._outcome(pair, first)
             total, terms = self.objective(outcome)
-            means.add({**tracking.told(total, terms, outcome), **self._swap_response(pair, outcome)}, size)
+            means.add(
+                {**tracking.told(total, terms, outcome), **signs.swap_response(self.bare_model.agent, pair, outcome)},
+                size,
+            )
             means.add(signs.observed(outcome, self.objective.latent_mean_D), size)
         self.model.train()
         self.validated_at = self.seen
@@ -229,14 +238,6 @@ class Trainer:
             weights.save_model(self.run, self.bare_model, self.recipe)
         self._time_from_here()
         self.report(Progress(self.seen, self.settings.pairs, {f"val.{k}": v for k, v in scalars.items()}))
-
-    def _swap_response(self, pair: Pair, outcome: Outcome) -> dict[str, Tensor]:
-        """How far the groove's mask moves when the harmony is another clip of the batch, for agents with masks."""
-        if outcome.proposal.masks is None or len(pair.groove.z_BDT) < 2:
-            return {}
-        other: Proposal = self.bare_model.agent(pair.groove, pair.harmony.map(lambda x: x.roll(1, 0)))
-        assert other.masks is not None
-        return {"swap_response": (other.masks[0] - outcome.proposal.masks[0]).abs().mean()}
 
     def _finish(self) -> None:
         """What the last step did not make due."""
