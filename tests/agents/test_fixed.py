@@ -130,6 +130,8 @@ def test_the_statistics_are_those_of_the_masks(propose):
             "complementarity": 1.0 - shared,
             "separation": 1.0 - 4.0 * shared,
             "content_share": 1.0,
+            "balance.clips": 0.0,
+            "balance.channels": 0.0,
         },
         abs=1e-6,
     )

@@ -57,7 +57,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def moments(folder: Path) -> dict[str, int]:
-    return {str(p): p.stat().st_mtime_ns for p in folder.rglob("*.safetensors")}
+    return {str(p): p.stat().st_mtime_ns for p in folder.rglob("*.safetensors") if p.name[0] != "."}
 
 
 Start = Callable[..., "subprocess.Popen[str]"]

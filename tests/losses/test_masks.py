@@ -101,8 +101,23 @@ def test_two_constant_halves_already_read_75_percent_complementary():
             "complementarity": 0.75,
             "separation": 0.0,
             "content_share": 0.0,
+            "balance.clips": 0.0,
+            "balance.channels": 0.0,
         }
     )
+
+
+def test_what_is_given_away_for_good_shows_in_the_balance_of_channels_or_of_clips():
+    split = torch.zeros(2, 4, 10)
+    split[:, :2] = 1.0
+    stats = masks.statistics(split, 1.0 - split)
+    assert (float(stats["balance.channels"]), float(stats["balance.clips"])) == (0.5, 0.0)
+    whole = torch.zeros(2, 4, 10)
+    whole[0] = 1.0
+    stats = masks.statistics(whole, 1.0 - whole)
+    assert (float(stats["balance.channels"]), float(stats["balance.clips"])) == (0.0, 0.5)
+    one_sided = masks.statistics(split, torch.full_like(split, 0.5))
+    assert float(one_sided["balance.channels"]) == 0.25  # of the groove alone
 
 
 def test_a_fixed_split_of_the_channels_separates_without_content():

@@ -44,8 +44,10 @@ def test_shift_agreement_is_1_for_masks_that_move_with_the_music_and_a_third_for
 
 def test_evaluate_gathers_all_of_it():
     mask, onsets = honest()
-    found = masks.evaluate(mask, 1 - mask, 1 - mask, mask, 37, onsets)
-    assert found.complementarity == 1.0 and found.swap_response == 1.0
+    half = mask.shape[-1] // 2
+    next_one = np.roll(mask, -half, axis=-1)
+    found = masks.evaluate(mask, 1 - mask, 1 - mask, mask, 37, next_one, onsets)
+    assert found.complementarity == 1.0 and found.swap_response == 1.0 and found.neighbour_agreement == 1.0
     assert found.mean_groove + found.mean_harmony == pytest.approx(1.0)
 
 

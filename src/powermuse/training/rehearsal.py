@@ -28,7 +28,7 @@ from powermuse.outline import blank_model
 from powermuse.recipe import Recipe
 from powermuse.training import checkpoint, runs
 from powermuse.training.checkpoint import Checkpoint
-from powermuse.training.toy import BATCH, PAIRS, toy
+from powermuse.training.toy import BATCH, PAIRS, one_thread, toy
 from powermuse.training.trainer import Progress, Trainer
 from powermuse.types import BadInput, Clip, MissingExtra, Pair
 
@@ -59,23 +59,13 @@ def rehearse(recipe: Recipe, dataset: str = "") -> Iterator[Proof]:
     Raises BadInput for what the user can change, Unproven for the rest, with the name of the proof that failed.
     """
     # At toy size a second thread waits more than it works, and on a busy machine a recurrent codec comes to a halt.
-    with _one_thread(), tempfile.TemporaryDirectory(prefix="powermuse-") as folder:
+    with one_thread(), tempfile.TemporaryDirectory(prefix="powermuse-") as folder:
         rehearsal = _Rehearsal(recipe, dataset, Path(folder))
         for name in ("recipe", "data", "codec", "agent", "losses", "checkpoint", "resume", "generation"):
             begun = time.monotonic()
             with _failing_as(name):
                 shown: str = getattr(rehearsal, name)()
             yield Proof(name, shown, time.monotonic() - begun)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

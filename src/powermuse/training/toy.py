@@ -1,6 +1,10 @@
 """A recipe at toy size: a few seconds of work that still go through everything the full recipe goes through."""
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 
 from powermuse import registry
 from powermuse.agents import Agent
@@ -37,3 +41,14 @@ def toy(full: Recipe, agent: Agent, least_crop: int, least_decode: int) -> Recip
         noise=dataclasses.replace(full.noise, start=0, step=BATCH),
         tracking=dataclasses.replace(full.tracking, mlflow=False),
     )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Runs what is within on a single CPU thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
