@@ -138,6 +138,36 @@ def test_the_seed_of_a_run_decides_all_of_it(dataset, tmp_path):
     assert (a - c).abs().mean() > 0.1 * a.abs().mean()
 
 
+def test_a_target_may_bind_how_the_masks_answer_to_another_partner(dataset, tmp_path):
+    # Nobody reaches 0.9: the multiplier rises, and with it the answer, which a second forward shows.
+    answers = {}
+    for name, targets in {"bound": '{swap_response: ">= 0.9"}', "free": "{}"}.items():
+        settings = ("training.pairs=40", "training.learning_rate=0.01", "target.rate=5", f"targets={targets}")
+        train(toy(*settings, "training.validate_every=40"), dataset, tmp_path / name)
+        answers[name] = lines(tmp_path / name, "val")[-1]["swap_response"]
+    prices = [line["target.swap_response.least"] for line in lines(tmp_path / "bound", "train")]
+    assert prices == sorted(prices) and prices[-1] > 1.0
+    assert answers["bound"] > 3 * answers["free"]
+
+
+@pytest.mark.parametrize("settings", [["training.batch=1"], ["training.pairs=81"]])
+def test_the_answer_to_another_partner_is_not_bound_where_a_batch_has_no_other(dataset, tmp_path, settings):
+    with pytest.raises(BadInput, match="choose a multiple"):
+        train(toy("targets={swap_response: '>= 0.1'}", *settings), dataset, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_target_on_masks_is_refused_where_there_are_none(dataset, tmp_path):
+    recipe = toy(
+        "targets={swap_response: '>= 0.1'}",
+        "agent.name=compositional",
+        "agent.options={}",
+        "weights={latent.groove: 1}",
+    )
+    with pytest.raises(BadInput, match="nothing is called 'swap_response'"):
+        train(recipe, dataset, tmp_path / "run")
+
+
 def test_validation_looks_at_the_same_pairs_each_time(dataset, tmp_path):
     recipe = toy(
         "training.learning_rate=0", "training.validate_every=4", "training.pairs=20", "training.validation_pairs=3"

@@ -50,6 +50,12 @@ def check_settings(wanted: Recipe) -> None:
     for key in _NOT_NEGATIVE:
         if not settings[key] >= 0:
             raise BadInput(f"{key} must be at least 0, not {settings[key]}")
+    batch, pairs = wanted.training.batch, wanted.training.pairs
+    if "swap_response" in wanted.targets and 1 in (batch, pairs % batch):
+        raise BadInput(
+            f"targets: swap_response wants two pairs in each batch, training.pairs={pairs} and training.batch={batch} "
+            "leave one alone; choose a multiple"
+        )
 
 
 def check_codec(wanted: Recipe, header: Header, dataset: Path) -> None:
