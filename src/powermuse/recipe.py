@@ -111,7 +111,7 @@ class TargetRecipe:
 
     method: Literal["multipliers", "pi", "geco"] = "multipliers"
     """The damped method of multipliers; a proportional-integral controller; or GECO's multiplicative updates."""
-    rate: float = 0.05
+    rate: float = 0.5
     """What a step adds to a multiplier for each unit of violation (geco: to its logarithm)."""
     damping: float = 10.0
     """multipliers: weight of the squared violation. pi: what the violation itself adds to the multiplier."""
