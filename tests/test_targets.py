@@ -10,6 +10,7 @@ from powermuse.recipe import TargetRecipe
 from powermuse.targets import Bound, Targets, parse
 from powermuse.types import BadInput
 
+VALUES = {"complementarity": 0.8, "balance.groove": 0.55}
 GO_ON, STOP = torch.tensor(0.0), torch.tensor(1.0)
 HERE = torch.device("cpu")
 
@@ -103,7 +104,10 @@ def test_multipliers_are_logged_under_names_that_mlflow_takes():
     pytest.importorskip("mlflow", reason="the extra track is not installed")
     from mlflow.utils.validation import _validate_metric_name
 
-    told = Targets({"complementarity": ">= 0.9", "balance.groove": "0.5 +- 0.02"}, TargetRecipe(), HERE).told()
+    targets = Targets({"complementarity": ">= 0.9", "balance.groove": "0.5 +- 0.02"}, TargetRecipe(), HERE)
+    targets.loss({name: torch.tensor(x, requires_grad=True) for name, x in VALUES.items()})
+    told = targets.told()
+    assert {name: float(told.pop(name)) for name in VALUES} == pytest.approx(VALUES)
     assert list(told) == ["target.complementarity.least", "target.balance.groove.most", "target.balance.groove.least"]
     for name in told:
         _validate_metric_name(f"train/{name}")

@@ -60,6 +60,7 @@ class Targets:
         self.multipliers = torch.full((len(self.bounds),), begin, device=device)
         # The violation, smoothed over about fifty steps, for the log and the final word; NaN until the first step.
         self.violations = torch.full((len(self.bounds),), math.nan, device=device)
+        self._seen = self.violations
 
     def binds(self, name: str) -> bool:
         """Whether a target names this quantity."""
@@ -88,8 +89,10 @@ class Targets:
         self.violations = torch.where(stop > 0, self.violations, smoothed)
 
     def told(self) -> dict[str, Tensor]:
-        """Multiplier of each bound, for the log, under names that every tracker takes (MLflow refuses `>=`)."""
-        return {
+        """The quantities that are bound, and the multiplier of each bound, for the log, under names that every tracker
+        takes (MLflow refuses `>=`). After `loss`."""
+        values = {b.name: b.limit + b.sign * v for b, v in zip(self.bounds, self._seen, strict=True)}
+        return values | {
             f"target.{bound.name}.{'most' if bound.sign > 0 else 'least'}": price
             for bound, price in zip(self.bounds, self._prices(), strict=True)
         }
