@@ -87,7 +87,7 @@ def _draw_loss(axis: Any, record: Record) -> None:
             curve = record.loss(split)
         except NotChecked:
             continue
-        axis.plot(curve.seen, curve.values, label=split, linewidth=_width(split))
+        axis.plot(curve.seen, curve.values, label=split, **_style(split))
     axis.set(title="loss (without gan and targets)", xlabel="pairs")
     _legend(axis)
 
@@ -97,7 +97,7 @@ def _draw_panel(axis: Any, record: Record, panel: Panel) -> None:
         for split, curves in (("train", record.train), ("val", record.val)):
             if name in curves:
                 label = name if split == "val" or name not in record.val else None
-                axis.plot(*curves[name], color=f"C{i}", linewidth=_width(split), label=label)
+                axis.plot(*curves[name], color=f"C{i}", label=label, **_style(split))
     for threshold in panel.thresholds:
         axis.axhline(threshold, color="grey", linestyle="--", linewidth=0.8)
     if panel.logarithmic:
@@ -116,5 +116,6 @@ def _legend(axis: Any) -> None:
         axis.legend(fontsize="x-small")
 
 
-def _width(split: str) -> float:
-    return 1.8 if split == "val" else 0.7
+def _style(split: str) -> dict[str, Any]:
+    """Thin lines of training; of validations, which may be a single one, the points as well."""
+    return {"linewidth": 0.7} if split == "train" else {"linewidth": 1.8, "marker": "."}
