@@ -42,7 +42,7 @@ class Dropout(nn.Module):
 
 class FeedForward(nn.Sequential):
     """Linear, GELU, dropout, Linear. In float32 on a CPU what the second Linear saw is made again for the backward pass
-    rather than kept: a quarter of a block's memory for a fiftieth of its time."""
+    rather than kept: a fifth of what a cascade of six layers keeps (74 of 350 MB at 16 s)."""
 
     def __init__(self, width: int, inner: int, dropout: float) -> None:
         super().__init__(nn.Linear(width, inner), nn.GELU(), Dropout(dropout), nn.Linear(inner, width))
@@ -125,7 +125,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x_BTW: Tensor) -> Tensor:
         """[B, T, W] -> [B, T, W]."""
-        # Contiguous: the fused kernel of a CPU is a fifth slower on strided heads.
+        # Contiguous: the fused kernel of a CPU reads each head again and again.
         q, k, v = self.inward(x_BTW).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).contiguous()
         seen = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
         out: Tensor = self.outward(seen.transpose(1, 2).flatten(2))
