@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def step(trainer: Trainer) -> None:
-    trainer._step(trainer.source.batch(trainer.seen, 1))
+    trainer.learner.step([(trainer.seen, trainer.source.batch(trainer.seen, 1))], trainer.seen)
     trainer.seen += 1
 
 
@@ -55,15 +55,17 @@ def tell_share_of_peak(trainer: Trainer) -> None:
     """Of the machine's matrix product, what the cascade's forward and backward reach."""
     pair = trainer.source.batch(0, 1)
     with torch.no_grad():
-        proposal = trainer.bare_model.agent(pair.groove, pair.harmony)
+        proposal = trainer.learner.bare_model.agent(pair.groove, pair.harmony)
 
     def forward_and_backward() -> None:
-        trainer.bare_model.cascade(proposal).blend_BDT.square().mean().backward()
+        trainer.learner.bare_model.cascade(proposal).blend_BDT.square().mean().backward()
 
     with FlopCounterMode(display=False) as counter:
         forward_and_backward()
     # The counter does not know a CPU's attention: two products of [T, W / heads] by [T, T] a head, and twice that back.
-    widths = [block.attention.outward.in_features for s in trainer.bare_model.cascade.stages for block in s.blocks]
+    widths = [
+        block.attention.outward.in_features for s in trainer.learner.bare_model.cascade.stages for block in s.blocks
+    ]
     flops = counter.get_total_flops() + 3 * 4 * pair.groove.z_BDT.shape[-1] ** 2 * sum(widths)
     a, b = torch.randn(2, SIDE, SIDE).unbind()
     peaks, shares = [], []

@@ -223,7 +223,7 @@ def test_help_answers_at_once_without_importing_torch(here):
     done = powermuse("--help", cwd=here)
     assert time.monotonic() - begin < 2.0  # 0.1 s on a quiet machine; torch alone takes 2
     assert done.returncode == 0
-    for command in ("compose", "prepare", "train", "info", "codec-check"):
+    for command in ("compose", "prepare", "train", "slurm", "info", "codec-check"):
         assert command in done.stdout
     code = (
         "import sys, powermuse.cli\n"

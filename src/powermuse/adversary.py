@@ -1,7 +1,9 @@
 """The adversary: a discriminator of latents with its own optimiser and state (after audiocraft's AdversarialLoss)."""
 
+from collections.abc import Callable
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from powermuse import optimizers, weights
 from powermuse.losses import adversarial
@@ -17,12 +19,8 @@ class Adversary:
     def __init__(self, recipe: AdversaryRecipe, latent_dim: int, learning_rate: float, weight_decay: float) -> None:
         self.recipe = recipe
         self.network = Discriminator(latent_dim)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            learning_rate * recipe.rate_share,
-            betas=_BETAS,
-            weight_decay=weight_decay,
-            fused=True,
+        self.optimizer = optimizers.adamw(
+            self.network.parameters(), learning_rate * recipe.rate_share, weight_decay, _BETAS
         )
 
     def state(self) -> dict[str, dict[str, Tensor]]:
@@ -44,13 +42,17 @@ class Adversary:
         self.network.requires_grad_(True)
         return logits_B
 
-    def learn(self, real_BDT: Tensor, blend_BDT: Tensor, stop: Tensor) -> dict[str, Tensor]:
+    def learn(
+        self, real_BDT: Tensor, blend_BDT: Tensor, stop: Tensor, share: Callable[[nn.Module], None] = lambda _: None
+    ) -> dict[str, Tensor]:
         """One step of the discriminator, and how often it was right. Real clips are rolled by one in the batch, so that
-        none stands beside the blend made of it; `stop` (0 or 1, on the device) keeps a bad step from its weights."""
+        none stands beside the blend made of it; `stop` (0 or 1, on the device) keeps a bad step from its weights.
+        `share` makes the gradients those of all processes."""
         real_B, fake_B = self.network(torch.cat([real_BDT.detach().roll(1, 0), blend_BDT.detach()])).chunk(2)
         loss = adversarial.told_apart(real_B, fake_B)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        share(self.network)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
         self.optimizer.found_inf = stop  # type: ignore[attr-defined]
         self.optimizer.step()

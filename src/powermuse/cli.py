@@ -1,6 +1,7 @@
 """The command line. Parses, shows progress, prints what came out; everything else is done elsewhere.
 
-Exit status: 0 done, 1 our fault, 2 yours (with what to do), 130 and 143 stopped by SIGINT and SIGTERM.
+Exit status: 0 done, 1 our fault, 2 yours (with what to do), 130, 138 and 143 stopped by SIGINT,
+SIGUSR1 (SLURM's time limit) and SIGTERM.
 """
 
 import argparse
@@ -9,11 +10,11 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from powermuse.commands import codec_check, compose, doctor, info, prepare, stems, train
+from powermuse.commands import codec_check, compose, doctor, info, prepare, slurm, stems, train
 from powermuse.commands.shared import Handler
 from powermuse.terminal import UsageError, explain, say
 
-_COMMANDS = (compose, prepare, train, doctor, info, codec_check, stems)
+_COMMANDS = (compose, prepare, train, slurm, doctor, info, codec_check, stems)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

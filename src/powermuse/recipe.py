@@ -73,10 +73,17 @@ class TrainingRecipe:
     pairs: int = 100_000
     """Training pairs to consume in all: the run ends there."""
     batch: int = 8
+    """Pairs of a step in all: processes share them."""
+    accumulate: int = 1
+    """Parts that a process takes its share of a batch in, one after another, to save memory."""
     learning_rate: float = 1e-4
     weight_decay: float = 0.01
     clip_norm: float = 10.0
     """Bound of the gradient norm."""
+    ema: float = 0.0
+    """Decay of a moving average of the weights, which is then what is validated and saved as the model; 0 for none."""
+    compile: bool = False
+    """Compile the cascade (torch.compile): minutes at the start, for faster steps on a GPU."""
     seed: int = 42
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     threads: int = 0

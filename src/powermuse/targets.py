@@ -77,10 +77,18 @@ class Targets:
             added = added + 0.5 * self.recipe.damping * violated.clamp_min(0.0).square()
         return added.sum()
 
-    def step(self, stop: Tensor) -> None:
-        """Adapts the multipliers to what `loss` saw last; not where `stop` (0 or 1) says that the step was bad."""
+    @property
+    def seen(self) -> Tensor:
+        """The violations [bounds] that `loss` saw last."""
+        return self._seen
+
+    def step(self, stop: Tensor, seen: Tensor | None = None) -> None:
+        """Adapts the multipliers to what `loss` saw last, or to `seen` where that is a mean over several parts of a
+        batch; not where `stop` (0 or 1) says that the step was bad."""
         if not self.bounds:
             return
+        if seen is not None:
+            self._seen = seen
         smoothed = torch.where(
             self.violations.isnan(), self._seen, _SMOOTHING * self.violations + (1.0 - _SMOOTHING) * self._seen
         )

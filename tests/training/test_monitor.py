@@ -66,7 +66,7 @@ def test_off_it_hangs_nothing_on_the_model_and_on_it_takes_everything_away_again
         )
     run(toy("training.pairs=8"), dataset, tmp_path / "off")
     assert not hung
-    model = run(toy("training.pairs=8", "training.monitor=8"), dataset, tmp_path / "on").bare_model
+    model = run(toy("training.pairs=8", "training.monitor=8"), dataset, tmp_path / "on").learner.bare_model
     assert {"register_forward_hook", "register_post_accumulate_grad_hook"} == set(hung)
     assert not any(module._forward_hooks for module in model.modules())
     assert not any(p._post_accumulate_grad_hooks for p in model.parameters())
@@ -78,9 +78,11 @@ def test_a_reading_has_the_ten_largest_gradients_before_clipping_and_each_stage(
     (reading,) = readings(tmp_path / "watched")
 
     trainer = Trainer(recipe, str(dataset), str(tmp_path / "by hand"), lambda _: None)
-    total, _, outcome = trainer.losses(trainer.source.batch(0, 4))
+    total, _, outcome = trainer.learner.losses(trainer.source.batch(0, 4), 0, 0)
     total.backward()
-    norms = {name: float(p.grad.norm()) for name, p in trainer.bare_model.named_parameters() if p.grad is not None}
+    norms = {
+        name: float(p.grad.norm()) for name, p in trainer.learner.bare_model.named_parameters() if p.grad is not None
+    }
     largest = sorted(norms, key=norms.__getitem__, reverse=True)[:LARGEST]
     assert len(largest) == 10 < len(norms)
     assert list(reading["gradients"]) == largest

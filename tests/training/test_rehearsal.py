@@ -171,9 +171,9 @@ def forgets_momenta(patch: pytest.MonkeyPatch) -> None:
 def writes_other_weights(patch: pytest.MonkeyPatch) -> None:
     save = checkpoint.save
 
-    def save_rounded(folder: Path, kept: Checkpoint, keep: int) -> Path:
+    def save_rounded(folder: Path, kept: Checkpoint, *how: int) -> Path:
         model = {name: t.bfloat16().to(t.dtype) for name, t in kept.tensors["model"].items()}
-        return save(folder, Checkpoint(kept.seen, {**kept.tensors, "model": model}, kept.values), keep)
+        return save(folder, Checkpoint(kept.seen, {**kept.tensors, "model": model}, kept.values), *how)
 
     patch.setattr(checkpoint, "save", save_rounded)
 

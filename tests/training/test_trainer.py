@@ -2,13 +2,14 @@ import contextlib
 import json
 import math
 import os
+import random
 import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -193,7 +194,7 @@ def test_the_model_of_a_run_is_the_one_that_validated_best(dataset, tmp_path):
     with torch.no_grad():
         for first in (0, 4):
             pair = source.batch(first, 4)
-            losses.append(float(trainer.objective(Outcome(pair, *loaded.model(pair.groove, pair.harmony)))[0]))
+            losses.append(float(trainer.learner.objective(Outcome(pair, *loaded.model(pair.groove, pair.harmony)))[0]))
     assert sum(losses) / 2 == pytest.approx(best, rel=1e-5)
 
 
@@ -208,7 +209,7 @@ def test_waveform_terms_train_the_model_through_the_codec(mdct_dataset, tmp_path
         assert line[term] > 0 and line["grad_norm"] > 1e-6
     torch.manual_seed(recipe.training.seed)
     untrained = weights.build_model(recipe, 320).state_dict()
-    trained_weights = trained.trainer.bare_model.state_dict()
+    trained_weights = trained.trainer.learner.bare_model.state_dict()
     for name in ("agent.encoders.0.0.weight", "agent.encoders.1.0.weight", "cascade.stages.0.norm_out.weight"):
         assert not torch.equal(untrained[name], trained_weights[name]), name
 
@@ -273,11 +274,17 @@ def stopped(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
 
 
 def stop(
-    nursery: "subprocess.Popen[str]", run: Path, dataset: Path, number: signal.Signals, ready: Callable[[], bool]
+    nursery: "subprocess.Popen[str]",
+    run: Path,
+    dataset: Path,
+    number: signal.Signals,
+    ready: Callable[[], bool],
+    settings: Sequence[str] = (f"training.pairs={PAIRS}",),
 ) -> Stop:
     """Starts the same command and sends it a signal as soon as it is `ready`."""
     assert nursery.stdin and nursery.stdout
-    command = ["train", "toy.yaml", "--data", str(dataset), "--run", "run", "-s", f"training.pairs={PAIRS}"]
+    command = ["train", "toy.yaml", "--data", str(dataset), "--run", "run"]
+    command += [word for setting in settings for word in ("-s", setting)]
     nursery.stdin.write(json.dumps([command, "errors"]) + "\n")
     nursery.stdin.flush()
     process = int(nursery.stdout.readline())
@@ -309,6 +316,51 @@ def test_stopped_four_times_it_comes_to_the_same_numbers_bit_for_bit(whole, stop
     assert not list(run.rglob(".*"))  # what the kill left half-written
     ours, theirs = (safetensors.torch.load_file(r / "model.safetensors") for r in (run, whole))
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+# Everything that a checkpoint has to hold: discriminator, multipliers, average, a curriculum.
+EVERYTHING = (
+    "training.pairs=480", "training.save_every=12", "training.ema=0.99",
+    "weights={latent.groove: 0.3, gan: 0.1, mask.overlap: 1}", "targets={complementarity: '>= 0.9'}",
+    "noise={rate: 0.01, step: 40}", "adversary={every: 4}",
+)  # fmt: skip
+
+
+def test_killed_twenty_times_at_random_moments_it_comes_to_the_same_numbers_bit_for_bit(dataset, tmp_path):
+    (tmp_path / "toy.yaml").write_text(TOY)
+    (tmp_path / "nursery.py").write_text(NURSERY)
+    run, dice, statuses, seen = tmp_path / "run", random.Random(0), [], []
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": tmp_path}
+    with subprocess.Popen([sys.executable, "nursery.py"], **pipes) as nursery:
+        try:
+            for attempt in range(20):
+                before = kept(run)[-1] if kept(run) else -1
+                moments = random_moment(run, before, dice, while_writing=attempt % 4 == 3)
+                made = stop(nursery, run, dataset, signal.SIGKILL, moments, EVERYTHING)
+                statuses.append(made.status)
+                seen.append(made.kept[-1])
+        finally:
+            nursery.kill()
+    assert statuses == [-signal.SIGKILL] * 20
+    assert seen == sorted(seen) and seen[-1] < 480
+    train(toy(*EVERYTHING), dataset, run)
+    train(toy(*EVERYTHING), dataset, tmp_path / "whole")
+    assert {"model", "optimizer", "adversary", "targets", "ema"} <= newest(run).tensors.keys()
+    assert_same(newest(run), newest(tmp_path / "whole"))
+    assert lines(run) == lines(tmp_path / "whole")
+
+
+def random_moment(run: Path, before: int, dice: random.Random, *, while_writing: bool) -> Callable[[], bool]:
+    """Some time after the run has got beyond checkpoint `before`, or while it writes another one after it."""
+    wait_s, since = dice.uniform(0.0, 0.05), []
+
+    def ready() -> bool:
+        if not kept(run) or kept(run)[-1] <= before:
+            return False
+        since.append(time.monotonic())
+        return half_written(run) if while_writing else time.monotonic() - since[0] > wait_s
+
+    return ready
 
 
 def test_a_kill_loses_no_line_of_the_log_and_leaves_only_whole_checkpoints(stopped):
@@ -502,8 +554,8 @@ def test_after_a_bad_step_nothing_is_written_to_the_weights_any_more(dataset, tm
         NotFinite, match=rf"pair {bad}: loss term .*first in layer agent\.encoders.* with no checkpoint"
     ):
         trainer.fit()
-    good = train(toy(f"training.pairs={bad}", *settings), data, tmp_path / "good").trainer.bare_model
-    for (name, after), before in zip(trainer.bare_model.named_parameters(), good.parameters(), strict=True):
+    good = train(toy(f"training.pairs={bad}", *settings), data, tmp_path / "good").trainer.learner.bare_model
+    for (name, after), before in zip(trainer.learner.bare_model.named_parameters(), good.parameters(), strict=True):
         assert torch.equal(after, before), name
     assert kept(tmp_path / "bad") == []
 

@@ -1,14 +1,15 @@
 """EnCodec at 24 kHz (Défossez et al., arXiv 2210.13438), through `transformers`: latents before quantisation."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.utils import parametrize
 
 from powermuse.codecs import Codec
+from powermuse.frozen import FrozenConvolution, FrozenTransposedConvolution
 from powermuse.types import BadInput, MissingExtra
 
 RANDOM = "random"
@@ -42,7 +43,7 @@ class EncodecCodec(Codec):
     def __init__(self, config: Config = Config()) -> None:
         super().__init__()
         model = _random_model(config) if config.source == RANDOM else _pretrained_model(config.source)
-        if model.config.sampling_rate != self.sample_rate_hz or model.config.audio_channels != 1:
+        if not _is_the_24_khz_model(model.config):
             raise BadInput(f"codec encodec: {config.source} is not the mono 24 kHz model")
         self.encoder, self.decoder = model.encoder, model.decoder
         self.requires_grad_(False)
@@ -76,7 +77,7 @@ class EncodecCodec(Codec):
 
     def keep_decoder(self) -> "EncodecCodec":
         """Without the encoder, half of the weights, and with a decoder that costs less in every training step."""
-        self.encoder, self.decoder = torch.nn.Identity(), _baked(self.decoder)
+        self.encoder, self.decoder = torch.nn.Identity(), _lean(self.decoder)
         return self
 
     def decode(self, z_BDT: Tensor) -> Tensor:
@@ -85,18 +86,32 @@ class EncodecCodec(Codec):
         return wav_BCN
 
 
-def _baked(network: torch.nn.Module) -> torch.nn.Module:
-    """The network with its weight norms multiplied out for good and its activations in place wherever nobody needs what
-    was there. Changes `network`; what comes out stays the same."""
-    for module in network.modules():
-        if parametrize.is_parametrized(module, "weight"):
-            parametrize.remove_parametrizations(module, "weight")
+def _lean(network: torch.nn.Module) -> torch.nn.Module:
+    """The decoder with its convolutions exchanged for frozen ones and its activations in place wherever nobody needs
+    what was there. Changes `network`; what comes out stays the same."""
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child).__name__ in _FROZEN:
+                setattr(parent, name, _FROZEN[type(child).__name__](child))
         # Within a residual block the first activation's input is also the shortcut's.
-        within = getattr(module, "block", None) or getattr(module, "layers", [])
+        within = getattr(parent, "block", None) or getattr(parent, "layers", [])
         for i, layer in enumerate(within):
             if isinstance(layer, torch.nn.ELU) and i > 0:
                 layer.inplace = True
     return network
+
+
+# What the 24 kHz model is made of: causal, reflected, trimmed on the right, as `__init__` sees to.
+_FROZEN: dict[str, Callable[[Any], torch.nn.Module]] = {
+    "EncodecConv1d": lambda m: FrozenConvolution(m.conv.weight.detach(), m.conv.bias.detach(), m.conv.dilation[0]),
+    "EncodecConvTranspose1d": lambda m: FrozenTransposedConvolution(m.conv.weight.detach(), m.conv.bias.detach()),
+}
+
+
+def _is_the_24_khz_model(config: Any) -> bool:
+    causal = config.use_causal_conv and config.pad_mode == "reflect" and config.trim_right_ratio == 1.0
+    mono_24_khz = config.sampling_rate == EncodecCodec.sample_rate_hz and config.audio_channels == 1
+    return bool(causal and mono_24_khz and config.norm_type == "weight_norm")
 
 
 def _random_model(config: Config) -> Any:

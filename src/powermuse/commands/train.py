@@ -1,6 +1,7 @@
 """`powermuse train`: a recipe on a data set, or with --dry-run the proof that it would train."""
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -47,6 +48,13 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
 def _train(options: argparse.Namespace) -> int:
     if not options.data and not options.dry_run:
         raise UsageError("train wants --data DATASET, which `powermuse prepare` makes (only --dry-run goes without)")
+    from powermuse.training.signals import time_limit_waits
+
+    with time_limit_waits():  # from before the imports, which take their time
+        return _load_and_train(options)
+
+
+def _load_and_train(options: argparse.Namespace) -> int:
     from powermuse import recipe as recipes
 
     recipe = recipes.load(options.recipe, options.overrides)
@@ -60,20 +68,46 @@ def _train(options: argparse.Namespace) -> int:
         def show(now: Progress) -> None:
             if now.message:
                 print(f"powermuse: {now.message}", file=sys.stderr)
-            loss = now.scalars.get("loss")
-            speed = now.scalars.get("clock.pairs_per_s")
-            note = "" if loss is None else f"loss {loss:.4f}  {speed:.0f} pairs/s"
-            update("train", now.seen, now.pairs, note)
+            update("train", now.seen, now.pairs, _note(now.scalars))
 
         trainer = Trainer(recipe, options.data, run, show)
+        begun = trainer.seen
         ended = trainer.fit()
-    for verdict in trainer.targets.verdicts():
+    if not trainer.parallel.first:
+        return 0  # another status would have the launcher end the first process, which may still be saving
+    for verdict in trainer.learner.targets.verdicts():
         print(verdict)
     if ended.signal:
-        return say(f"stopped at pair {ended.seen}, saved; the same command goes on", 128 + ended.signal)
+        return _stopped(ended.seen, ended.signal, ended.seen > begun)
     best = "" if ended.best == float("inf") else f", best validation loss {ended.best:.4f}"
     print(f"{run}: {ended.seen} pairs{best}; compose with it: powermuse compose A B -o OUT.wav --model {run}")
     return 0
+
+
+def _note(scalars: dict[str, float]) -> str:
+    """What stands behind the progress bar: loss and speed, where they are known."""
+    told = [] if (loss := scalars.get("loss")) is None else [f"loss {loss:.4f}"]
+    if (pairs := scalars.get("clock.pairs_per_s")) is not None:
+        told.append(f"{pairs:.3g} pairs/s  {scalars['clock.frames_per_s']:,.0f} frames/s")
+    if (share := scalars.get("clock.share_of_peak")) is not None:
+        told.append(f"{share:.0%} of peak")
+    return "  ".join(told)
+
+
+def _stopped(seen: int, number: int, advanced: bool) -> int:
+    """Says where the run stands; at SLURM's time limit the first task asks for the job back."""
+    from powermuse.training import requeue
+
+    status = 128 + number
+    stopped = f"stopped at pair {seen}, saved"
+    if number != signal.SIGUSR1:
+        return say(f"{stopped}; the same command goes on", status)
+    if not advanced:  # requeued, it would come to this again
+        return say(f"{stopped}; not one step fits into the time limit: submit it with a longer --time", status)
+    say(f"{stopped}; time limit: has SLURM requeue job {os.environ.get('SLURM_JOB_ID')}, which goes on")
+    if failure := requeue.requeue():
+        say(f"not requeued ({failure}); the same command goes on")
+    return status
 
 
 def _dry_run(recipe: "Recipe", dataset: str) -> int:

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from powermuse.model.layers import Dropout
+
 _LAYERS = ((256, 3, 2), (512, 5, 2), (512, 7, 2), (256, 9, 1))  # channels, kernel, stride
 
 
@@ -13,10 +15,10 @@ class Discriminator(nn.Module):
         layers: list[nn.Module] = []
         channels = latent_dim
         for width, kernel, stride in _LAYERS:
-            layers += [nn.Conv1d(channels, width, kernel, stride, kernel // 2), nn.LeakyReLU(0.2), nn.Dropout(0.3)]
+            layers += [nn.Conv1d(channels, width, kernel, stride, kernel // 2), nn.LeakyReLU(0.2), Dropout(0.3)]
             channels = width
         self.convolutions = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Linear(channels, 128), nn.LeakyReLU(0.2), nn.Dropout(0.3), nn.Linear(128, 1))
+        self.head = nn.Sequential(nn.Linear(channels, 128), nn.LeakyReLU(0.2), Dropout(0.3), nn.Linear(128, 1))
 
     def forward(self, z_BDT: Tensor) -> Tensor:
         """Logits [B]: above zero means real."""

@@ -125,8 +125,8 @@ class SelfAttention(nn.Module):
 
     def forward(self, x_BTW: Tensor) -> Tensor:
         """[B, T, W] -> [B, T, W]."""
-        # Contiguous: the fused kernel of a CPU reads each head again and again.
-        q, k, v = self.inward(x_BTW).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).contiguous()
+        # Strided: copies of the heads bring the kernel nothing, and cost a copy of what comes out as well.
+        q, k, v = self.inward(x_BTW).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         seen = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
         out: Tensor = self.outward(seen.transpose(1, 2).flatten(2))
         return out

@@ -13,18 +13,22 @@ from torch import Tensor
 from powermuse import disk
 from powermuse.types import BadInput
 
+Tensors = dict[str, dict[str, Tensor]]
+"""By group and name."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
     """Tensors by group and name, and the plain values of a run at `seen`."""
 
     seen: int
-    tensors: dict[str, dict[str, Tensor]]
+    tensors: Tensors
     values: dict[str, Any]
 
 
-def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Writes `folder/<seen>.safetensors`; keeps the newest `keep` up to it, and none of a future that was given up."""
+def save(folder: Path, checkpoint: Checkpoint, keep: int, best_at: int = -1) -> Path:
+    """Writes `folder/<seen>.safetensors`; keeps the newest `keep` up to it and the one at `best_at`, and none of a
+    future that was given up."""
     folder.mkdir(parents=True, exist_ok=True)
     flat = {
         f"{group}/{name}": t.detach().cpu().contiguous()
@@ -34,8 +38,8 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     metadata = {"state": json.dumps({"seen": checkpoint.seen, "values": checkpoint.values})}
     path = folder / f"{checkpoint.seen:012d}.safetensors"
     disk.write_bytes(path, safetensors.torch.save(flat, metadata=metadata))
-    kept = [p for p in found(folder) if p <= path][-max(keep, 1) :]
-    for other in set(found(folder)) - set(kept):
+    kept = {*[p for p in found(folder) if p <= path][-max(keep, 1) :], folder / f"{best_at:012d}.safetensors"}
+    for other in set(found(folder)) - kept:
         other.unlink(missing_ok=True)
     return path
 

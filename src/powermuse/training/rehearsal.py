@@ -142,7 +142,7 @@ class _Rehearsal:
     def agent(self) -> str:
         """Streams of the channels that the cascade was built for, masks in [0, 1], the penalties that it names."""
         trainer = self._untrained
-        agent = trainer.bare_model.agent
+        agent = trainer.learner.bare_model.agent
         assert isinstance(agent, Agent)
         pair = trainer.fabric.to_device(trainer.source.batch(0, BATCH))
         agent.eval()
@@ -164,9 +164,9 @@ class _Rehearsal:
     def losses(self) -> str:
         """Every term a finite number, and a gradient from them in the weights."""
         trainer = self._untrained
-        total, terms, _ = trainer.losses(trainer.fabric.to_device(trainer.source.batch(0, BATCH)))
+        total, terms, _ = trainer.learner.losses(trainer.fabric.to_device(trainer.source.batch(0, BATCH)), 0, 0)
         trainer.fabric.backward(total)
-        gradients = {name: p.grad for name, p in trainer.bare_model.named_parameters() if p.requires_grad}
+        gradients = {name: p.grad for name, p in trainer.learner.bare_model.named_parameters() if p.requires_grad}
         if bad := [name for name, value in {**terms, "total": total}.items() if not bool(torch.isfinite(value))]:
             raise Unproven(f"{', '.join(bad)} is not a finite number")
         if bad := [name for name, g in gradients.items() if g is not None and not bool(torch.isfinite(g).all())]:
@@ -186,10 +186,10 @@ class _Rehearsal:
         path = checkpoint.found(trainer.run / "checkpoints")[-1]
         kept = checkpoint.load(path).tensors
         now = {
-            "model": trainer.bare_model.state_dict(),
-            "optimizer": optimizers.optimizer_tensors(trainer.bare_optimizer, trainer.bare_model),
-            **trainer.targets.state(),
-            **({} if trainer.adversary is None else trainer.adversary.state()),
+            "model": trainer.learner.bare_model.state_dict(),
+            "optimizer": optimizers.optimizer_tensors(trainer.learner.bare_optimizer, trainer.learner.bare_model),
+            **trainer.learner.targets.state(),
+            **({} if trainer.learner.adversary is None else trainer.learner.adversary.state()),
         }
         if other := checkpoint.differences({group: kept.get(group, {}) for group in now}, now):
             raise Unproven(f"{_listed(other)} came back different")

@@ -29,9 +29,8 @@ _NOT_NEGATIVE = (
 def open_run(folder: Path, wanted: Recipe, data: Dataset) -> None:
     """Begins a run or checks that it may go on. Raises BadInput where it was begun with another recipe or data set."""
     file, data_file = folder / "recipe.yaml", folder / "data.json"
+    check_free(folder)
     if not file.exists():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise BadInput(f"{folder}: exists and is not a run; name another directory for --run")
         folder.mkdir(parents=True, exist_ok=True)
     else:
         _check_same(folder, "", recipe_settings(recipe.parse(file.read_text(), str(file))), recipe_settings(wanted))
@@ -39,6 +38,12 @@ def open_run(folder: Path, wanted: Recipe, data: Dataset) -> None:
             _check_same(folder, "data set ", json.loads(data_file.read_text()), _identity(data))
     disk.write_text(data_file, json.dumps(_identity(data), indent=1))
     disk.write_text(file, recipe.dump(wanted))
+
+
+def check_free(folder: Path) -> None:
+    """Raises BadInput where a folder holds something that is not a run."""
+    if folder.exists() and not (folder / "recipe.yaml").exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder}: exists and is not a run; name another directory for --run")
 
 
 def check_settings(wanted: Recipe) -> None:

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -146,13 +147,16 @@ class RunningMeans:
             self.sums[name] = self.sums[name] + value if name in self.sums else value
             self.counts[name] = self.counts.get(name, 0) + weight
 
-    def read(self) -> dict[str, float]:
-        """The means as plain numbers (this waits for the device), and a fresh start."""
+    def read(self, over_ranks: Callable[[Tensor], Tensor] = lambda values: values) -> dict[str, float]:
+        """The means as plain numbers (this waits for the device), and a fresh start. `over_ranks` makes a vector the
+        mean of those of all processes."""
         import torch
 
         if not self.sums:
             return {}
-        sums = torch.stack(list(self.sums.values())).tolist()
-        means = {name: total / self.counts[name] for name, total in zip(self.sums, sums, strict=True)}
+        sums = torch.stack(list(self.sums.values()))
+        counts = torch.tensor([self.counts[name] for name in self.sums], dtype=sums.dtype, device=sums.device)
+        sums, counts = over_ranks(torch.stack([sums, counts]))
+        means = dict(zip(self.sums, (sums / counts).tolist(), strict=True))
         self.sums, self.counts = {}, {}
         return means

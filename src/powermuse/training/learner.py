@@ -1,0 +1,172 @@
+"""What learns: model, objective, adversary and targets of a run, and the step that changes them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from powermuse import optimizers, registry, stretches, weights
+from powermuse.adversary import Adversary
+from powermuse.agents import Agent
+from powermuse.chance import number
+from powermuse.codecs import Codec
+from powermuse.data.shards import Dataset
+from powermuse.objective import Objective, observe
+from powermuse.recipe import Recipe
+from powermuse.targets import Targets
+from powermuse.training import runs, signs, tracking
+from powermuse.training.checkpoint import Tensors
+from powermuse.training.curriculum import noisy
+from powermuse.training.ema import MovingAverage
+from powermuse.training.parallel import Parallel
+from powermuse.types import BadInput, Outcome, Pair
+
+Losses = tuple[Tensor, dict[str, Tensor], Outcome]
+
+
+class Learner:
+    """Everything of a run that a step changes. Raises BadInput for a recipe and a data set that do not fit together."""
+
+    def __init__(self, recipe: Recipe, data: Dataset, parallel: Parallel) -> None:
+        self.recipe, self.settings, self.parallel, self.fabric = recipe, recipe.training, parallel, parallel.fabric
+        torch.manual_seed(self.settings.seed)
+        self.bare_model = weights.build_model(recipe, data.header.latent_dim)
+        agent = self.bare_model.agent
+        assert isinstance(agent, Agent)
+        codec: type[Codec] = registry.find("codecs", recipe.codec.name)[1]
+        self.objective = Objective(recipe.weights, agent.penalty_names, codec, data.latent_mean())
+        runs.check_lengths(recipe, *self.objective.least_frames(recipe.data.decode_stretches))
+        if self.objective.needs_truth and recipe.data.pairing != "unity":
+            raise BadInput(
+                f"weights: a term looks at the truth, which {recipe.data.pairing} pairs lack; use data.pairing=unity"
+            )
+        self.codec = self._codec() if self.objective.needs_sound else None
+
+    def set_up(self) -> None:
+        """Optimisers, adversary and targets, on the device: when all that may be refused has been looked at."""
+        self.bare_optimizer = optimizers.adamw(
+            self.bare_model.parameters(), self.settings.learning_rate, self.settings.weight_decay
+        )
+        self.adversary = self._adversary() if self.objective.needs_adversary else None
+        self.targets = Targets(self.recipe.targets, self.recipe.target, self.fabric.device)
+        if self.settings.compile:
+            self.bare_model.cascade.compile()
+        self.model, self.optimizer = self.fabric.setup(self.bare_model, self.bare_optimizer)
+        self.average = MovingAverage(self.bare_model, self.settings.ema)
+        # The first pair whose step was not finite, -1 while all is well: on the device, read when the log is.
+        self.failed_at = torch.tensor(-1, device=self.fabric.device)
+
+    def step(self, parts: Sequence[tuple[int, Pair]], seen: int) -> list[dict[str, Tensor]]:
+        """One training step at `seen`, on this rank's parts of the batch with the number of each one's first pair:
+        losses, backward, clip, step, adversary. What each part, and last the step, has to tell."""
+        found, told, violations = [], [], []
+        for i, (first, pair) in enumerate(parts):
+            with self.fabric.no_backward_sync(self.model, enabled=i + 1 < len(parts)):
+                total, terms, outcome = self.losses(pair, first, seen)
+                self.fabric.backward(total / len(parts))
+            found.append((pair, outcome.blend_BDT.detach(), total.detach()))
+            told.append(tracking.told(total, terms, outcome))
+            violations.append(self.targets.seen)
+            del outcome, terms  # with their graph, before the next part builds its own
+        norm = self.fabric.clip_gradients(
+            self.model,
+            self.optimizer,
+            max_norm=self.settings.clip_norm,
+            error_if_nonfinite=False,
+        )
+        assert norm is not None
+        mean_violation = torch.stack(violations).mean(dim=0)
+        bad = ~torch.isfinite(norm.detach()) | ~torch.isfinite(torch.stack([total for *_, total in found])).all()
+        agreed = self.parallel.mean(torch.cat([bad[None].float(), mean_violation]))
+        self._gate(agreed[0] > 0, seen)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.average.update()
+        self.targets.step(self._stopped, agreed[1:])
+        clips = [(pair.harmony.z_BDT, blend_BDT) for pair, blend_BDT, _ in found]
+        return [*told, {**self.targets.told(), "grad_norm": norm.detach(), **self._adversary_step(clips, seen)}]
+
+    def losses(self, pair: Pair, first: int, seen: int) -> Losses:
+        """Total and terms of a batch that begins with pair `first`, in the step at `seen`: always the same."""
+        seed = number(f"{self.settings.seed}/step/{first}") >> 1
+        torch.manual_seed(seed)
+        outcome = self.outcome(pair, first, self.recipe.noise.amount(seen))
+        total, terms = self.objective(outcome)
+        quantities = {**terms, **outcome.proposal.penalties, **outcome.proposal.stats}
+        if self.targets.binds("swap_response"):  # a second forward, for those alone who ask for it, under the same dice
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                quantities |= signs.swap_response(self.bare_model.agent, pair, outcome)
+        total = total + self.targets.loss(quantities)
+        return total, terms, outcome
+
+    def outcome(self, pair: Pair, which: int, noise: float = 0.0) -> Outcome:
+        """What comes of a batch; `which` decides the stretches that are decoded."""
+        proposal, composition = self.model(*(noisy(clip, noise) for clip in (pair.groove, pair.harmony)))
+        logits_B = None if self.adversary is None else self.adversary.judge(composition.blend_BDT)
+        data = self.recipe.data
+        where = stretches.choose(
+            f"{self.settings.seed}/decode/{which}", data.crop_frames, data.decode_frames // data.decode_stretches,
+            data.decode_stretches, self.objective.codec.context_frames,
+        )  # fmt: skip
+        return observe(pair, proposal, composition, self.codec, where, logits_B)
+
+    def validate(self, pair: Pair, which: int) -> dict[str, Tensor]:
+        """What a validation has to tell of a batch."""
+        outcome = self.outcome(pair, which)
+        total, terms = self.objective(outcome)
+        return {
+            **tracking.told(total, terms, outcome),
+            **signs.swap_response(self.bare_model.agent, pair, outcome),
+            **signs.observed(outcome, self.objective.latent_mean_D),
+        }
+
+    def state(self) -> Tensors:
+        """Every tensor that decides how it goes on, by group and name."""
+        tensors = {
+            "model": self.bare_model.state_dict(),
+            "optimizer": optimizers.optimizer_tensors(self.bare_optimizer, self.bare_model),
+            **self.targets.state(),
+            **self.average.state(),
+        }
+        if self.adversary is not None:
+            tensors |= self.adversary.state()
+        return tensors
+
+    def restore(self, tensors: Tensors, where: Path) -> None:
+        """Puts `state` back. Raises BadInput where it is another run's."""
+        weights.fit_tensors(self.bare_model, tensors["model"], str(where))
+        optimizers.restore_optimizer(self.bare_optimizer, self.bare_model, tensors.get("optimizer", {}))
+        self.targets.restore(tensors)
+        self.average.restore(tensors)
+        if self.adversary is not None:
+            self.adversary.restore(tensors, str(where))
+
+    @property
+    def _stopped(self) -> Tensor:
+        """1 once a step was not finite, else 0; on the device."""
+        return (self.failed_at >= 0).float()
+
+    def _gate(self, bad: Tensor, seen: int) -> None:
+        """Lets no step after a number that is not finite reach the weights, without waiting for the device."""
+        self.failed_at = torch.where((self.failed_at < 0) & bad, seen, self.failed_at)
+        # The fused optimiser skips its step where this is 1: the hook that gradient scalers use.
+        self.bare_optimizer.found_inf = self._stopped  # type: ignore[attr-defined]
+
+    def _adversary_step(self, clips: list[tuple[Tensor, Tensor]], seen: int) -> dict[str, Tensor]:
+        """Lets the discriminator learn from this step's blends where it is its turn; what it has to tell."""
+        if self.adversary is None or seen // self.settings.batch % self.recipe.adversary.every:
+            return {}
+        real_BDT, blend_BDT = (torch.cat(z) for z in zip(*clips, strict=True))
+        return self.adversary.learn(real_BDT, blend_BDT, self._stopped, self.parallel.average_gradients)
+
+    def _adversary(self) -> Adversary:
+        settings = self.settings
+        latent_dim = self.objective.codec.latent_dim
+        made = Adversary(self.recipe.adversary, latent_dim, settings.learning_rate, settings.weight_decay)
+        made.network.to(self.fabric.device)
+        return made
+
+    def _codec(self) -> Codec:
+        return weights.build_codec(self.recipe).keep_decoder().to(self.fabric.device)

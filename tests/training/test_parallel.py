@@ -1,0 +1,261 @@
+"""Two real processes over gloo, begun as srun and torchrun begin them: the numbers of one with the whole batch."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from powermuse.recipe import TrainingRecipe
+from powermuse.training import checkpoint
+from powermuse.training.parallel import Parallel, launched
+from powermuse.types import BadInput
+from training.toys import TOY
+
+# Without dice, and with terms that are means over pairs: a batch in two halves has the gradient of the whole.
+SURE = [
+    "agent.options.dropout=0", "cascade.dropout=0", "cascade.input_noise=0", "weights={latent.groove: 1}",
+    "training.keep_checkpoints=9", "training.save_every=4", "training.log_every=4",
+]  # fmt: skip
+PAIRS = 24
+
+# The command line in processes forked from one that has imported everything.
+NURSERY = """
+import json, os, sys
+import jsonargparse, rich.progress
+import torch
+import powermuse.training.trainer
+from powermuse.cli import main
+from powermuse.recipe import TrainingRecipe
+from powermuse.training.parallel import Parallel
+
+def agree():
+    parallel = Parallel(TrainingRecipe())
+    rank, network = float(parallel.rank), torch.nn.Linear(1, 1)
+    for parameter in network.parameters():
+        parameter.grad = torch.full_like(parameter, rank + 1.0)
+    parallel.average_gradients(network)
+    print(json.dumps({
+        "mean": float(parallel.mean(torch.tensor(rank))),
+        "rows": parallel.rows(torch.tensor([rank, 7.0])).tolist(),
+        "gradients": [float(p.grad) for p in network.parameters()],
+        "stop": parallel.agreed(15 * parallel.rank),
+    }), flush=True)
+    return 0
+
+for line in sys.stdin:
+    words, environments, errors = json.loads(line)
+    children = []
+    for rank, environment in enumerate(environments):
+        if (child := os.fork()) == 0:
+            os.environ.update(environment)
+            said = os.open(f"{errors}.{rank}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(said, 1), os.dup2(said, 2)
+            os._exit(agree() if words == ['agree'] else main(words))
+        children.append(child)
+    print(json.dumps(children), flush=True)
+    print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in children]), flush=True)
+"""
+
+
+class Nursery:
+    """Starts the ranks of a run as srun does, in no time."""
+
+    def __init__(self, folder: Path, dataset: Path) -> None:
+        self.folder, self.dataset = folder, dataset
+        (folder / "toy.yaml").write_text(TOY)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": folder}
+        self.process = subprocess.Popen([sys.executable, "-c", NURSERY], **pipes)
+
+    def train(
+        self, run: str, ranks: int, *settings: str, then: Callable[[list[int]], None] = lambda _: None
+    ) -> list[int]:
+        """The exit status of each rank; `then` gets their process numbers when they have begun."""
+        words = ["train", "toy.yaml", "--data", str(self.dataset), "--run", run]
+        words += [word for setting in (f"training.pairs={PAIRS}", *settings) for word in ("-s", setting)]
+        return self.run(words, ranks, run, then)
+
+    def run(
+        self, words: list[str], ranks: int, name: str, then: Callable[[list[int]], None] = lambda _: None
+    ) -> list[int]:
+        """Any words of the command line."""
+        self.process.stdin.write(json.dumps([words, [srun(r, ranks) for r in range(ranks)], f"{name}.errors"]) + "\n")
+        self.process.stdin.flush()
+        then(json.loads(self.process.stdout.readline()))
+        return json.loads(self.process.stdout.readline())
+
+    def said(self, run: str, rank: int) -> str:
+        """What a rank wrote to standard error."""
+        return (self.folder / f"{run}.errors.{rank}").read_text()
+
+    def kept(self, run: str, seen: int) -> checkpoint.Tensors:
+        """The tensors of a checkpoint."""
+        return checkpoint.load(self.folder / run / f"checkpoints/{seen:012d}.safetensors").tensors
+
+    def log(self, run: str) -> list[dict[str, float]]:
+        """The training lines of the log without times."""
+        lines = [json.loads(line) for line in (self.folder / run / "log.jsonl").read_text().splitlines()]
+        return [{k: v for k, v in line.items() if not k.startswith("clock.")} for line in lines]
+
+
+def srun(rank: int, ranks: int) -> dict[str, str]:
+    """The environment of a task of a job step on one node."""
+    if ranks == 1:
+        return {}
+    return {
+        "SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "run", "SLURM_NNODES": "1",
+        "SLURM_NTASKS": str(ranks), "SLURM_NTASKS_PER_NODE": str(ranks),
+        "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "SLURM_NODEID": "0", "SLURM_NODELIST": "127.0.0.1",
+        "SLURM_STEP_NODELIST": "127.0.0.1", "MASTER_PORT": str(PORT), "MASTER_ADDR": "127.0.0.1",
+    }  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
+PORT = free_port()
+
+
+@pytest.fixture(scope="module")
+def nursery(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    made = Nursery(tmp_path_factory.mktemp("ranks"), dataset)
+    yield made
+    with made.process:
+        made.process.kill()
+
+
+@pytest.mark.parametrize(("ranks", "parts"), [(1, 2), (2, 1), (2, 2)])
+def test_gradients_and_means_are_those_of_one_process_with_the_whole_batch(nursery, ranks, parts):
+    if not (nursery.folder / "whole").exists():
+        assert nursery.train("whole", 1, *SURE) == [0]
+    run = f"in {ranks} by {parts}"
+    assert nursery.train(run, ranks, *SURE, f"training.accumulate={parts}") == [0] * ranks
+    # The spectral norm of a stage is one iteration further with every part.
+    close = 1e-4 if parts == 1 else 3e-2
+    moments, wanted = (nursery.kept(name, 4)["optimizer"] for name in (run, "whole"))
+    assert moments.keys() == wanted.keys()
+    for name in (n for n in wanted if n.endswith("exp_avg")):  # after one step a tenth of the gradient
+        off, size = (moments[name] - wanted[name]).abs().max(), wanted[name].abs().max()
+        assert off <= close * size + 1e-8, name
+    for ours, theirs in zip(nursery.log(run), nursery.log("whole"), strict=True):
+        assert ours.keys() == theirs.keys()
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=close)
+
+
+def test_ranks_agree_on_means_gradients_and_the_wish_to_stop(nursery):
+    assert nursery.run(["agree"], 2, "agree") == [0, 0]
+    assert [json.loads(nursery.said("agree", rank).splitlines()[-1]) for rank in range(2)] == [
+        {"mean": 0.5, "rows": [[0.0, 7.0], [1.0, 7.0]], "gradients": [1.5, 1.5], "stop": 15}
+    ] * 2
+
+
+def test_a_signal_to_one_rank_stops_all_and_the_run_goes_on_to_the_same_numbers(nursery):
+    settings = ("training.pairs=240", "training.ema=0.9", "targets={complementarity: '>= 0.9'}")
+
+    def terminate_second(ranks: list[int]) -> None:
+        wait_for(lambda: bool(list((nursery.folder / "stopped").glob("checkpoints/0*"))))
+        os.kill(ranks[1], signal.SIGTERM)
+
+    assert nursery.train("stopped", 2, *settings, then=terminate_second) == [143, 0]
+    assert "stopped at pair" in nursery.said("stopped", 0)
+    assert "stopped at pair" not in nursery.said("stopped", 1)
+    assert nursery.train("stopped", 2, *settings) == [0, 0]
+    assert nursery.train("through", 2, *settings) == [0, 0]
+    assert not checkpoint.differences(nursery.kept("stopped", 240), nursery.kept("through", 240))
+    assert nursery.log("stopped") == nursery.log("through")
+
+
+def test_a_batch_that_the_ranks_cannot_share_is_refused(nursery):
+    assert nursery.train("uneven", 2, "training.batch=3") == [2, 2]
+    assert "training.batch is 3 pairs" in nursery.said("uneven", 0)
+    assert nursery.train("last uneven", 2, "training.pairs=25") == [2, 2]
+    assert "the last batch is 1 pairs" in nursery.said("last uneven", 0)
+
+
+# What torchrun starts: the command line, but that one rank fails in its third step.
+FAILING = """
+import os, sys
+from powermuse.cli import main
+from powermuse.training.trainer import Trainer
+advance = Trainer._advance
+def fail(trainer):
+    if os.environ["RANK"] == "1" and trainer.seen >= 8:
+        raise OSError(5, "Input/output error", "shard 00000")
+    advance(trainer)
+if sys.argv.pop(1) == "fail":
+    Trainer._advance = fail
+raise SystemExit(main(sys.argv[1:]))
+"""
+
+
+def torchrun(folder: Path, dataset: Path, how: str) -> "subprocess.Popen[str]":
+    (folder / "toy.yaml").write_text(TOY)
+    (folder / "run.py").write_text(FAILING)
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--", "run.py", how]
+    words += ["train", "toy.yaml", "--data", str(dataset), "--run", "run", "-s", "training.pairs=100000"]
+    return subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for(ready: Callable[[], bool], seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_an_exception_on_one_rank_ends_all_with_a_message(dataset, tmp_path):
+    with torchrun(tmp_path, dataset, "fail") as launcher:
+        said = launcher.communicate(timeout=90)[0]
+    assert launcher.returncode != 0
+    assert "powermuse: shard 00000: Input/output error" in said
+    assert re.search(r"rank 0 of 2: another process of this run is gone", said)
+
+
+def test_a_kill_of_one_rank_ends_all_within_seconds_with_a_message(dataset, tmp_path):
+    with torchrun(tmp_path, dataset, "go") as launcher:
+        wait_for(lambda: bool(list(tmp_path.glob("run/checkpoints/0*"))))
+        children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+        second = next(c for c in children if b"\0RANK=1\0" in Path(f"/proc/{c}/environ").read_bytes())
+        begun = time.monotonic()
+        os.kill(int(second), signal.SIGKILL)
+        said = launcher.communicate(timeout=60)[0]
+    assert time.monotonic() - begun < 15
+    assert launcher.returncode != 0
+    assert "rank 0 of 2: another process of this run is gone" in said
+
+
+# What needs no second process
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 8])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_no_rank_reads_another_s_pairs_and_none_is_left(world, parts):
+    rank = object.__new__(Parallel)
+    rank.world, taken = world, []
+    for rank.rank in range(world):
+        shares = rank.shares(world * parts * 3, parts)
+        assert len(shares) == parts and len({len(share) for share in shares}) == 1
+        taken += [pair for share in shares for pair in share]
+    assert taken == list(range(world * parts * 3))
+
+
+def test_a_process_within_a_job_that_srun_did_not_start_is_alone(monkeypatch):
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    monkeypatch.setenv("SLURM_JOB_NAME", "sbatch")
+    assert launched().world == 1
+    assert Parallel(TrainingRecipe(batch=3)).first
+
+
+def test_parts_that_a_batch_does_not_have_are_refused():
+    with pytest.raises(BadInput, match="multiples of 3"):
+        Parallel(TrainingRecipe(batch=8, accumulate=3))
