@@ -24,28 +24,33 @@ def stop_signals() -> Iterator[list[int]]:
 
     numbers = {signal.SIGINT, signal.SIGTERM} | ({signal.SIGUSR1} if slurm else set())
     before = {number: signal.signal(number, note) for number in numbers}
-    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+    caught += _early
+    _early.clear()
     try:
         yield caught
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
+_early: list[int] = []
+
+
 @contextmanager
 def time_limit_waits() -> Iterator[None]:
-    """Under SLURM a SIGUSR1 in here does not kill: it waits for `stop_signals`, and is dropped where none follows."""
+    """Under SLURM a SIGUSR1 in here does not kill: it waits for `stop_signals`, and is dropped where none follows.
+
+    A handler and not a mask: a mask holds for one thread, and the signal would kill through any other.
+    """
     if not _under_slurm():
         yield
         return
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: _early.append(number))
     try:
         yield
     finally:
-        handler = signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # drops one that waits
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGUSR1, handler)
+        signal.signal(signal.SIGUSR1, before)
+        _early.clear()
 
 
 def _under_slurm() -> bool:

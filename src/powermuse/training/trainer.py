@@ -86,11 +86,11 @@ class Trainer:
         finished, stopped = False, 0
         try:
             with stop_signals() as caught:
-                while self.seen < self.settings.pairs and not stopped:
+                while self.seen < self.settings.pairs:
+                    if stopped := self.parallel.agreed(caught[0] if caught else 0):
+                        self._save()
+                        break
                     self._advance()
-                    stopped = self.parallel.agreed(caught[0] if caught else 0)
-                if stopped:
-                    self._save()
             if not stopped:
                 self._finish()
                 finished = True
