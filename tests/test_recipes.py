@@ -80,7 +80,7 @@ def test_a_target_steers_a_run_and_is_kept_by_its_checkpoint(dataset, tmp_path):
     assert reached[0] < 0.78 and reached[-1] > 0.85
     assert logged[0]["target.complementarity.least"] > 0
     again = Trainer(made, str(dataset), str(tmp_path / "run"), lambda p: None)
-    assert torch.equal(again.targets.multipliers, trainer.learner.targets.multipliers)
+    assert torch.equal(again.learner.targets.multipliers, trainer.learner.targets.multipliers)
 
 
 def test_validation_tells_how_far_masks_answer_to_another_partner(dataset, tmp_path):

@@ -35,7 +35,8 @@ def test_a_clip_has_as_many_frames_as_hops_that_cover_it(samples):
     assert spectra.stft(torch.ones(1, samples), 1280, 320).shape[-1] == frames
 
 
-@pytest.mark.parametrize("sample", [0, 319, 320, 4_000, 9_599])
+# Not at the very border of two frames: there both see the same, and rounding says which is more.
+@pytest.mark.parametrize("sample", [0, 160, 300, 340, 480, 4_000, 9_599])
 def test_frames_are_centred_on_their_hop(sample):
     wav = torch.zeros(1, 9_600)
     wav[0, sample] = 1.0
