@@ -68,8 +68,7 @@ def _codec(name: str) -> dict[str, Any]:
 def _dataset(folder: Path) -> dict[str, Any]:
     shards.read_header(folder)
     content = json.loads((folder / "dataset.json").read_text())
-    left_out = content.pop("left_out")
-    return {"kind": "data set", "folder": str(folder), **content, "files_left_out": len(left_out)}
+    return {"kind": "data set", "folder": str(folder), **content}
 
 
 def _run(folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from powermuse.data import shards
+from powermuse.data import index, shards
 from powermuse.data.pairs import PairSource, permuted
 from powermuse.data.shards import Dataset, Header
 from powermuse.types import BadInput, Pair
@@ -24,6 +24,8 @@ class Table(Dataset):
         self.table = np.array(
             [(0, i, song, file, start, -20.0) for i, (song, file, start) in enumerate(rows)], shards.ROW
         )
+        self.songs = len({song for song, _, _ in rows})
+        self.in_a_row = index.has_neighbours(self.table, self.header.clip_s)
 
 
 def songs(*clips: int) -> Table:

@@ -210,7 +210,7 @@ def test_unreadable_files_are_listed_with_their_reason_and_the_others_kept(tmp_p
     assert reasons["empty.flac"] == "the file is empty"
     assert "is not a sound file that can be read" in reasons["bad.wav"]
     assert [row[1] for row in table(tmp_path / "out")] == ["good.wav"]
-    listed = json.loads((tmp_path / "out/dataset.json").read_text())["left_out"]
+    listed = json.loads((tmp_path / "out/left_out.json").read_text())
     assert {entry["path"]: entry["skipped"] for entry in listed} == reasons
 
 

@@ -1,14 +1,17 @@
 import dataclasses
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from powermuse.audio import features
-from powermuse.data import shards
+from powermuse.data import index, shards
+from powermuse.data.pairs import PairSource
 from powermuse.data.shards import ClipInfo, Dataset, FileInfo
 from powermuse.types import BadInput
 
@@ -134,3 +137,84 @@ def test_a_header_says_which_codec_with_which_options(dataset):
     header = shards.read_header(dataset)
     wanted = {"codec": "mdct", "codec_options": {}, "sample_rate_hz": 24_000, "hop_samples": 320, "latent_dim": 320}
     assert wanted.items() <= dataclasses.asdict(header).items()
+
+
+# What may have changed since
+
+
+def rewritten(folder: Path, change: float) -> Path:
+    """The first shard with one number of its sound changed, of the same length."""
+    path = shards.shard_path(folder, 0)
+    infos, books = shards.read_shard_header(path)
+    clips = [safetensors.torch.load_file(path)[f"{i:05d}"] for i in range(len(infos))]
+    clips[0][0, 0] += change
+    size = path.stat().st_size
+    shards.write_shard(path, clips, infos, books)
+    assert path.stat().st_size == size
+    return path
+
+
+def test_a_shard_whose_sound_has_changed_is_refused_by_its_name(copy):
+    rewritten(copy, 0.0)
+    Dataset(copy).clips([0])
+    rewritten(copy, 1.0)
+    with pytest.raises(BadInput, match=r"00000\.safetensors: has changed since the data set was made"):
+        Dataset(copy).clips([0])
+
+
+def test_the_record_of_a_data_set_tells_other_sound_from_the_same(copy):
+    header, before = shards.read_header(copy), Dataset(copy).record
+    index.write(copy, header, index.gather(copy), 0.3)
+    same = Dataset(copy).record
+    rewritten(copy, 1.0)
+    index.write(copy, header, index.gather(copy), 0.3)
+    after = Dataset(copy).record
+    assert set(before) == {"train.npy", "val.npy", "shards.npy"}
+    assert same["shards.npy"] == before["shards.npy"] != after["shards.npy"]
+    assert same["train.npy"] == after["train.npy"]
+
+
+def test_a_table_of_another_length_than_the_data_set_says_is_refused(copy):
+    np.save(copy / "train.npy", np.load(copy / "train.npy")[:-1])
+    with pytest.raises(BadInput, match=r"train\.npy: has \d+ clips, dataset\.json says"):
+        Dataset(copy)
+
+
+@pytest.mark.parametrize("key", ["songs", "in_a_row", "record", "clips"])
+def test_a_dataset_json_that_lacks_a_fact_is_refused(copy, key):
+    content = json.loads((copy / "dataset.json").read_text())
+    del content[key]
+    (copy / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(BadInput, match=r"dataset\.json: damaged"):
+        Dataset(copy)
+
+
+def test_packed_crops_are_what_is_kept_bit_for_bit(dataset):
+    data = Dataset(dataset)
+    packed = data.packed([2, 0], [7, 30], 100)
+    whole = safetensors.torch.load_file(shards.shard_path(dataset, int(data.table[2]["shard"])))
+    assert packed.dtype == torch.float16
+    assert torch.equal(packed[0], whole[f"{int(data.table[2]['row']):05d}"][:, 7:107])
+
+
+def test_training_starts_on_a_thousand_million_clips_without_reading_them(copy):
+    """The table is a hole of 32 GB in a file: one look at all of it would take longer than the test may."""
+    few = np.load(copy / "train.npy")
+    rows = 10**9
+    with (copy / "train.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": np.lib.format.dtype_to_descr(shards.ROW), "fortran_order": False, "shape": (rows,)}
+        )
+        begin = file.tell()
+        file.write(few.tobytes())
+        file.truncate(begin + rows * shards.ROW.itemsize)
+    content = json.loads((copy / "dataset.json").read_text())
+    content["clips"]["train"] = rows
+    (copy / "dataset.json").write_text(json.dumps(content))
+    since = time.monotonic()
+    data = Dataset(copy)
+    PairSource(data, "shuffled", 48, 0)
+    PairSource(data, "continuation", 48, 0)
+    unity = PairSource(data, "unity", 48, 0)
+    assert unity.batch(5, 2).groove.z_BDT.shape == (2, data.header.latent_dim, 48)
+    assert time.monotonic() - since < 2.0

@@ -27,3 +27,21 @@ def codec_options(pairs: list[str]) -> dict[str, Any]:
         if pairs
         else {}
     )
+
+
+def settings(pairs: list[str]) -> dict[str, Any]:
+    """`KEY=VALUE` pairs of plain names, their values read as YAML. Raises BadInput for another form."""
+    import yaml
+
+    from powermuse.types import BadInput
+
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (equals and key.isidentifier()):
+            raise BadInput(f"{pair!r}: KEY=VALUE is wanted, as cpus_per_task=8")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise BadInput(f"{pair!r}: the value cannot be read") from None
+    return found

@@ -1,16 +1,18 @@
-"""Tables, names and dataset.json of a data set, made from the headers of its shards alone."""
+"""Tables, names and dataset.json of a data set, made from the headers of its shards alone, one shard at a time."""
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from powermuse import disk
 from powermuse.data import shards
-from powermuse.data.shards import ClipInfo, FileInfo, Header
+from powermuse.data.shards import FileInfo, Header
+from powermuse.types import BadInput
 
 
 class Summary(NamedTuple):
@@ -24,17 +26,21 @@ class Summary(NamedTuple):
     """Files not used, or not all of them, with the reason; `unreadable` marks the damaged."""
 
 
-class Books(NamedTuple):
-    """What the headers of all shards hold: clips, the shard and row of each, and files."""
+class Gathered(NamedTuple):
+    """What the headers of all shards hold; `clips` (shards.ROW) counts files and songs as the names come."""
 
-    clips: list[ClipInfo]
-    places: list[tuple[int, int]]
-    files: list[FileInfo]
+    clips: np.ndarray
+    shards: np.ndarray
+    files: list[str]
+    songs: list[str]
+    left_out: list[FileInfo]
+    looked_at: int
+    """Files, used or not."""
 
 
 def shard_files(out: Path) -> list[Path]:
-    """The shards of a data set, in order."""
-    return sorted((out / "shards").glob("[0-9]*.safetensors"))
+    """The shards of a data set, in the order of their numbers."""
+    return sorted((out / "shards").glob("[0-9]*.safetensors"), key=shard_number)
 
 
 def shard_number(shard: Path) -> int:
@@ -42,48 +48,95 @@ def shard_number(shard: Path) -> int:
     return int(shard.stem)
 
 
-def read_books(out: Path) -> Books:
-    """The headers of all shards. Raises BadInput for a damaged one."""
-    books = Books([], [], [])
+def finished_files(out: Path) -> Iterator[FileInfo]:
+    """The files that the shards have done with. Raises BadInput for a damaged shard."""
     for path in shard_files(out):
-        clips, files = shards.read_shard_header(path)
-        books.clips.extend(clips)
-        books.places.extend((shard_number(path), row) for row in range(len(clips)))
-        books.files.extend(files)
-    return books
+        yield from shards.read_shard_header(path)[1]
 
 
-def write(out: Path, header: Header, books: Books, validation_share: float) -> Summary:
-    """Writes `train.npy`, `val.npy`, `names.json` and, last, `dataset.json`."""
-    names = {"files": sorted({c.file for c in books.clips}), "songs": sorted({c.song for c in books.clips})}
-    validation = validation_songs(names["songs"], validation_share)
-    tables = _tables(books, names, validation)
-    for split, table in tables.items():
-        with disk.aside(out / f"{split}.npy") as temporary:
-            np.save(temporary, table)
+def gather(out: Path) -> Gathered:
+    """Reads the header of every shard once. A file that two shards have done counts in the first. Raises BadInput for
+    a damaged shard."""
+    tables, entries, left_out = [], [], []
+    files: dict[str, int] = {}
+    songs: dict[str, int] = {}
+    done: set[str] = set()
+    for path in shard_files(out):
+        clips, books = shards.read_shard_header(path)
+        new = {book.path: book for book in books if book.path not in done}
+        rows = [
+            (shard_number(path), row, _count(songs, c.song), _count(files, c.file), c.start_s, c.level_db)
+            for row, c in enumerate(clips)
+            if c.file in new
+        ]
+        tables.append(np.array(rows, dtype=shards.ROW))
+        entries.append(_entry(path))
+        left_out += [book for book in new.values() if book.skipped]
+        done.update(new)
+    clips_N = np.concatenate(tables) if tables else np.empty(0, shards.ROW)
+    return Gathered(clips_N, np.array(entries, dtype=shards.SHARD), list(files), list(songs), left_out, len(done))
+
+
+def _count(numbers: dict[str, int], name: str) -> int:
+    return numbers.setdefault(name, len(numbers))
+
+
+def _entry(path: Path) -> tuple[int, int, int]:
+    try:
+        return shards.shard_entry(path)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error})") from None
+
+
+def write(out: Path, header: Header, found: Gathered, validation_share: float) -> Summary:
+    """Writes the tables, the names and, last, `dataset.json`; the same for the same clips in whatever shards they are,
+    but for the shards' numbers."""
+    validation = validation_songs(found.songs, validation_share)
+    names, clips = _in_order_of_names(found)
+    kept = np.array([song in validation for song in names["songs"]], dtype=bool)[clips["song"]]
+    tables = {"train": clips[~kept], "val": clips[kept]}
+    record = {f"{name}.npy": _save(out / f"{name}.npy", t) for name, t in {**tables, "shards": found.shards}.items()}
     disk.write_text(out / "names.json", json.dumps(names))
+    disk.write_text(out / "left_out.json", json.dumps([asdict(f) for f in found.left_out], indent=1))
     songs = {"train": len(names["songs"]) - len(validation), "val": len(validation)}
     counts = {split: len(table) for split, table in tables.items()}
-    summary = Summary(counts, songs, len(books.clips) * header.clip_s / 3600.0, [f for f in books.files if f.skipped])
+    summary = Summary(counts, songs, len(clips) * header.clip_s / 3600.0, found.left_out)
     content = {
         "header": asdict(header),
         "clips": counts,
         "songs": songs,
+        "in_a_row": {split: has_neighbours(table, header.clip_s) for split, table in tables.items()},
         "hours": round(summary.hours, 3),
-        "left_out": [asdict(f) for f in summary.left_out],
+        "files_left_out": len(found.left_out),
+        "record": record,
     }
     disk.write_text(out / "dataset.json", json.dumps(content, indent=1))
     return summary
 
 
-def _tables(books: Books, names: dict[str, list[str]], validation: set[str]) -> dict[str, np.ndarray]:
-    file_number = {name: i for i, name in enumerate(names["files"])}
-    song_number = {name: i for i, name in enumerate(names["songs"])}
-    rows: dict[str, list[tuple[Any, ...]]] = {split: [] for split in shards.SPLITS}
-    for clip, (shard, row) in zip(books.clips, books.places, strict=True):
-        split = "val" if clip.song in validation else "train"
-        rows[split].append((shard, row, song_number[clip.song], file_number[clip.file], clip.start_s, clip.level_db))
-    return {split: np.array(entries, dtype=shards.ROW) for split, entries in rows.items()}
+def _in_order_of_names(found: Gathered) -> tuple[dict[str, list[str]], np.ndarray]:
+    """Names sorted, and the clips by file and time under their numbers."""
+    clips, names = found.clips.copy(), {}
+    for kind, known in (("files", found.files), ("songs", found.songs)):
+        order = sorted(range(len(known)), key=known.__getitem__)
+        names[kind] = [known[i] for i in order]
+        place = np.empty(len(order), dtype=np.uint32)
+        place[order] = np.arange(len(order), dtype=np.uint32)
+        clips[kind[:-1]] = place[clips[kind[:-1]]]
+    return names, clips[np.lexsort((clips["start_s"], clips["file"]))]
+
+
+def has_neighbours(table: np.ndarray, clip_s: float) -> bool:
+    """Whether some file gave two clips in a row."""
+    same_file = table["file"][1:] == table["file"][:-1]
+    return bool((same_file & shards.follow(table["start_s"], clip_s)).any())
+
+
+def _save(path: Path, table: np.ndarray) -> str:
+    """Writes a table and gives its digest."""
+    with disk.aside(path) as temporary:
+        np.save(temporary, table)
+    return disk.sha256(path)
 
 
 def validation_songs(songs: list[str], share: float) -> set[str]:

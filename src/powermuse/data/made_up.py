@@ -35,7 +35,7 @@ def make_up(folder: Path, codec: Choice, clip_frames: int, songs: int = 4, clips
     (folder / "shards").mkdir(parents=True)
     clips = [_clip(chance, header.latent_dim, clip_frames) for _ in infos]
     shards.write_shard(shards.shard_path(folder, 0), clips, infos, files)
-    index.write(folder, header, index.read_books(folder), _VALIDATION_SHARE)
+    index.write(folder, header, index.gather(folder), _VALIDATION_SHARE)
 
 
 def _clip(chance: np.random.Generator, latent_dim: int, frames: int) -> torch.Tensor:

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from powermuse.chance import number
+from powermuse.data import shards
 from powermuse.data.shards import Dataset
 from powermuse.types import BadInput, Pair
 
@@ -38,9 +39,9 @@ class PairSource:
             raise BadInput(
                 f"{where} holds clips of {dataset.header.clip_frames} frames; data.crop_frames {crop_frames} is longer"
             )
-        if pairing == "shuffled" and int(dataset.table["song"].min()) == int(dataset.table["song"].max()):
+        if pairing == "shuffled" and dataset.songs == 1:
             raise BadInput(f"{where} holds one song; prepare more songs, or use data.pairing=continuation on long ones")
-        if pairing == "continuation" and not self._has_neighbours():
+        if pairing == "continuation" and not dataset.in_a_row:
             raise BadInput(
                 f"{where} holds no two clips in a row; prepare longer songs, or more for data.pairing=shuffled"
             )
@@ -86,17 +87,11 @@ class PairSource:
                 return previous, here
         raise AssertionError("checked when the source was made")
 
-    def _has_neighbours(self) -> bool:
-        file, start_s = self.dataset.table["file"], self.dataset.table["start_s"]
-        gap_s = start_s[1:] - start_s[:-1] - self.dataset.header.clip_s
-        return bool(((file[1:] == file[:-1]) & (abs(gap_s) < 1e-3)).any())
-
     def _next_of(self, row: int) -> int | None:
         table, clip_s = self.dataset.table, self.dataset.header.clip_s
         if row + 1 >= len(table) or table["file"][row + 1] != table["file"][row]:
             return None
-        gap_s = float(table["start_s"][row + 1] - table["start_s"][row])
-        return row + 1 if abs(gap_s - clip_s) < 1e-3 else None
+        return row + 1 if shards.follow(table["start_s"][row : row + 2], clip_s)[0] else None
 
 
 def validation_source(dataset: Dataset, pairing: Pairing, crop_frames: int) -> PairSource | None:

@@ -23,12 +23,13 @@ from powermuse.audio import clips as cutting
 from powermuse.audio import features, files
 from powermuse.codecs import Codec
 from powermuse.data import index, shards, walk
-from powermuse.data.index import Books, Summary
+from powermuse.data.index import Gathered, Summary
 from powermuse.data.shards import ClipInfo, FileInfo, Header
 from powermuse.types import BadInput
 
 CLIP_S = 16.0
 CLIPS_A_SHARD = 256
+_SHARDS_A_PART = 1_000_000
 _ENCODE_BATCH = 8
 _SHORTEST_S = 1.0
 
@@ -51,6 +52,13 @@ class Plan:
     """Repeat files of 1 to 16 s to a whole clip (for loops) instead of leaving them out."""
 
 
+class Part(NamedTuple):
+    """Part `number` (from 0) of `of` equal ones, for as many processes on as many machines."""
+
+    number: int = 0
+    of: int = 1
+
+
 class Prepared(NamedTuple):
     """One file's clips, packed, and its entry in the book."""
 
@@ -64,29 +72,67 @@ OnProgress = Callable[[int, int, str, int], None]
 
 
 def prepare(plan: Plan, on_progress: OnProgress = lambda *_: None) -> Summary:
-    """Prepares what is not prepared yet. Raises BadInput where nothing can come of it."""
-    header = _header(plan)
+    """Prepares what is not prepared yet, as the only writer. Raises BadInput where nothing can come of it."""
+    begin(plan)
+    disk.remove_unfinished(Path(plan.out) / "shards")
+    disk.remove_unfinished(Path(plan.out))
+    prepare_part(plan, Part(), on_progress)
+    return finish(plan)
+
+
+def begin(plan: Plan) -> list[tuple[Path, str]]:
+    """Makes the directory of the data set, or checks that it was begun the same way, and lists the files with their
+    names, sorted. Several processes may do so at once. Raises BadInput."""
     out = Path(plan.out)
-    todo, first_shard = _what_remains(plan, header, out)
-    buffer = _Buffer(out, first_shard)
-    total = len(todo)
+    found = walk.sound_files(plan.folders)
+    begun = {"header": asdict(_header(plan)), "songs_are": plan.songs_are, "loop_short": plan.loop_short}
+    # Looked at before the plan: what another process puts there comes after its plan.
+    taken = out.exists() and (not out.is_dir() or any(not p.name.startswith(".plan.") for p in out.iterdir()))
+    if (out / "plan.json").exists():
+        _check_same(begun, out)
+    elif taken:
+        raise BadInput(f"{out}: is not empty and not a data set; name another directory")
+    out.mkdir(parents=True, exist_ok=True)
+    # First, so that who finds shards finds the plan of them.
+    disk.write_text(out / "plan.json", json.dumps(begun, indent=1))
+    (out / "shards").mkdir(exist_ok=True)
+    return found
+
+
+def prepare_part(plan: Plan, part: Part, on_progress: OnProgress = lambda *_: None) -> tuple[int, int]:
+    """Prepares every `part.of`-th file, in shards with numbers of their own: other processes may prepare other parts
+    at the same time. Gives files and clips that were new; `finish` makes a data set of all parts."""
+    out = Path(plan.out)
+    mine = begin(plan)[part.number :: part.of]
+    todo = walk.still_to_do(mine, index.finished_files(out))
+    numbers = range(part.number * _SHARDS_A_PART, (part.number + 1) * _SHARDS_A_PART)
+    used = [number for number in map(index.shard_number, index.shard_files(out)) if number in numbers]
+    buffer = _Buffer(out, max(used, default=numbers.start - 1) + 1)
+    clips = 0
     for done, prepared in enumerate(_prepared_files(plan, todo), start=1):
         buffer.add(prepared)
-        on_progress(done, total, prepared.file.path, prepared.file.clips)
+        clips += len(prepared.clips)
+        on_progress(done, len(todo), prepared.file.path, prepared.file.clips)
     buffer.flush()
-    books = index.read_books(out)
-    if not books.clips:
-        raise _nothing(plan, books, out)
-    return index.write(out, header, books, plan.validation_share)
+    return len(todo), clips
 
 
-def _nothing(plan: Plan, books: Books, out: Path) -> BadInput:
+def finish(plan: Plan) -> Summary:
+    """Tables and `dataset.json` of all shards there are. Raises BadInput where they hold no clip."""
+    out = Path(plan.out)
+    found = index.gather(out)
+    if not len(found.clips):
+        raise _nothing(plan, found, out)
+    return index.write(out, _header(plan), found, plan.validation_share)
+
+
+def _nothing(plan: Plan, found: Gathered, out: Path) -> BadInput:
     """The error for music of which no clip was usable; what was begun is removed, so that another way can be tried."""
     for path in (*index.shard_files(out), out / "plan.json"):
         path.unlink()
-    left_out = [f for f in books.files if f.skipped]
-    first = f" (the first: {left_out[0].path}: {left_out[0].skipped})" if left_out else ""
-    return BadInput(f"{', '.join(plan.folders)}: not one usable clip in {len(books.files)} files{first}")
+    (out / "shards").rmdir()
+    first = f" (the first: {found.left_out[0].path}: {found.left_out[0].skipped})" if found.left_out else ""
+    return BadInput(f"{', '.join(plan.folders)}: not one usable clip in {found.looked_at} files{first}")
 
 
 def _header(plan: Plan) -> Header:
@@ -95,22 +141,6 @@ def _header(plan: Plan) -> Header:
     registry.configure("codecs", plan.codec, options)
     frames = round(CLIP_S * codec.sample_rate_hz / codec.hop_samples)
     return Header(plan.codec, options, codec.sample_rate_hz, codec.hop_samples, codec.latent_dim, frames)
-
-
-def _what_remains(plan: Plan, header: Header, out: Path) -> tuple[list[tuple[Path, str]], int]:
-    """Files still to do, sorted, with the names they go by, and the number of the next shard."""
-    found = walk.sound_files(plan.folders)
-    begun = {"header": asdict(header), "songs_are": plan.songs_are, "loop_short": plan.loop_short}
-    if (out / "plan.json").exists():
-        _check_same(begun, out)
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BadInput(f"{out}: is not empty and not a data set; name another directory")
-    (out / "shards").mkdir(parents=True, exist_ok=True)
-    disk.remove_unfinished(out / "shards")
-    disk.remove_unfinished(out)
-    disk.write_text(out / "plan.json", json.dumps(begun, indent=1))
-    todo = walk.still_to_do(found, index.read_books(out).files)
-    return todo, max(map(index.shard_number, index.shard_files(out)), default=-1) + 1
 
 
 def _check_same(begun: dict[str, Any], out: Path) -> None:
@@ -152,7 +182,7 @@ class _Buffer:
 
 def _prepared_files(plan: Plan, todo: list[tuple[Path, str]]) -> Iterator[Prepared]:
     """Every file's clips, in order, from a pool of processes that is never far ahead."""
-    workers = min(plan.workers or os.cpu_count() or 1, len(todo))
+    workers = min(plan.workers or cores(), len(todo))
     if workers <= 1:
         _make_codec(plan)
         yield from (_prepare_file(path, name) for path, name in todo)
@@ -173,6 +203,14 @@ def _prepared_files(plan: Plan, todo: list[tuple[Path, str]]) -> Iterator[Prepar
             ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def cores() -> int:
+    """Those that this process may use: a job of a cluster often has fewer than its node."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Finding the sound files of a user, and telling whether they have changed."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from powermuse.audio import files
@@ -41,12 +41,13 @@ def _files_below(folder: Path) -> Iterator[Path]:
         yield from (Path(where) / name for name in names)
 
 
-def still_to_do(found: list[tuple[Path, str]], finished: list[FileInfo]) -> list[tuple[Path, str]]:
+def still_to_do(found: list[tuple[Path, str]], finished: Iterable[FileInfo]) -> list[tuple[Path, str]]:
     """What is found and not finished. A file is the same under a longer or a shorter name (another set of folders was
     named) where size and time agree. Raises BadInput for a file that has changed since."""
-    by_name = {f.path: f for f in finished}
+    by_name: dict[str, FileInfo] = {}
     by_state: dict[tuple[int, int], list[FileInfo]] = {}
     for f in finished:
+        by_name[f.path] = f
         by_state.setdefault((f.size, f.modified_ns), []).append(f)
     todo = []
     for path, name in found:

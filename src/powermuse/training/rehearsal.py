@@ -256,7 +256,7 @@ class _Rehearsal:
     def _see_through_stand_in(self, data: Dataset) -> None:
         """The same clips under the name of the toy codec: a real decoder would take minutes over the losses."""
         self._data.mkdir()
-        for name in ("shards", "names.json", *(f"{split}.npy" for split in SPLITS)):
+        for name in ("shards", "shards.npy", "names.json", *(f"{split}.npy" for split in SPLITS)):
             (self._data / name).symlink_to((data.folder / name).absolute())
         described = json.loads((data.folder / "dataset.json").read_text())
         options = {**registry.defaults("codecs", self.toy.codec.name), **self.toy.codec.options}

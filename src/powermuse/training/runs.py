@@ -1,12 +1,9 @@
 """The folder of a run: begun once, then gone on with by the same command."""
 
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from powermuse import disk, recipe, registry
 from powermuse.data.shards import Dataset, Header
@@ -18,8 +15,8 @@ from powermuse.types import BadInput
 _FREE = ("training.pairs", "training.keep_checkpoints", "training.monitor", "tracking.")
 _ABOVE_ZERO = (
     "training.pairs", "training.batch", "training.clip_norm", "training.log_every",
-    "training.validate_every", "training.validation_pairs", "training.save_every", "training.keep_checkpoints",
-    "data.crop_frames", "data.decode_frames", "data.decode_stretches",
+    "training.accumulate", "training.validate_every", "training.validation_pairs", "training.save_every",
+    "training.keep_checkpoints", "data.crop_frames", "data.decode_frames", "data.decode_stretches",
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "training.learning_rate", "training.weight_decay", "training.threads", "training.monitor", "cascade.input_noise",
@@ -55,6 +52,8 @@ def check_settings(wanted: Recipe) -> None:
     for key in _NOT_NEGATIVE:
         if not settings[key] >= 0:
             raise BadInput(f"{key} must be at least 0, not {settings[key]}")
+    if not 0.0 <= wanted.training.ema < 1.0:
+        raise BadInput(f"training.ema must be from 0 to below 1, not {wanted.training.ema}")
     batch, pairs = wanted.training.batch, wanted.training.pairs
     if "swap_response" in wanted.targets and 1 in (batch, pairs % batch):
         raise BadInput(
@@ -109,6 +108,6 @@ def _check_same(folder: Path, what: str, before: dict[str, Any], now: dict[str, 
 
 
 def _identity(data: Dataset) -> dict[str, Any]:
-    """What tells one data set from another: its header, and the table of the clips to train on."""
-    table = hashlib.sha256(np.ascontiguousarray(data.table).tobytes()).hexdigest()
-    return {**flat(dataclasses.asdict(data.header)), "clips": len(data), "table_sha256": table}
+    """What tells one data set from another: its header, and digests of its tables, of which that of the shards covers
+    what is in them."""
+    return {**flat(dataclasses.asdict(data.header)), "clips": len(data), **flat({"sha256": data.record})}
