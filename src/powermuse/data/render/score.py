@@ -1,0 +1,89 @@
+"""What is known of a rendered clip: notes by part, chords, beats. All times in seconds from the start of the clip."""
+
+from typing import NamedTuple
+
+QUALITIES = {
+    "maj": (0, 4, 7),
+    "min": (0, 3, 7),
+    "7": (0, 4, 7, 10),
+    "maj7": (0, 4, 7, 11),
+    "min7": (0, 3, 7, 10),
+    "dim": (0, 3, 6),
+    "sus4": (0, 5, 7),
+}
+"""Pitch classes above the root of each chord quality, by the names of Harte et al. (ISMIR 2005), which mir_eval reads."""
+PITCH_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+
+
+class Note(NamedTuple):
+    """A note of a part; of drums, `pitch` is the General MIDI percussion key (36 kick, 38 snare, 42 closed hat)."""
+
+    start_s: float
+    end_s: float
+    pitch: int
+    velocity: int
+    """1 to 127."""
+
+
+class Part(NamedTuple):
+    """What one instrument plays; one part is one stem."""
+
+    name: str
+    """drums, bass, chords, pad, arpeggio, lead, stab ..."""
+    program: int
+    """General MIDI program, 0 to 127; of drums the kit."""
+    notes: tuple[Note, ...]
+
+    @property
+    def is_drums(self) -> bool:
+        """Whether pitches are percussion keys."""
+        return self.name == "drums"
+
+
+class Chord(NamedTuple):
+    """A chord and when it holds."""
+
+    start_s: float
+    end_s: float
+    root: int
+    """Pitch class, 0 is C."""
+    quality: str
+    """One of QUALITIES."""
+
+    @property
+    def label(self) -> str:
+        """As mir_eval reads it: C:maj, F#:min7."""
+        return f"{PITCH_NAMES[self.root]}:{self.quality}"
+
+    @property
+    def pitch_classes(self) -> tuple[int, ...]:
+        """From the root upwards, each 0 to 11."""
+        return tuple((self.root + step) % 12 for step in QUALITIES[self.quality])
+
+
+class Beat(NamedTuple):
+    """A beat of the metre."""
+
+    time_s: float
+    is_downbeat: bool
+
+
+class Score(NamedTuple):
+    """One clip before it is played. `chords` cover the clip without a gap where there are any; drums alone have none."""
+
+    duration_s: float
+    tempo_bpm: float
+    parts: tuple[Part, ...]
+    chords: tuple[Chord, ...]
+    beats: tuple[Beat, ...]
+
+
+class TripletScore(NamedTuple):
+    """Groove: rhythm i. Harmony: chords j on instruments k in another style. Truths: chords j on instruments k, on the
+    clock of harmony, orchestrated from the groove's drums, each in another way."""
+
+    groove: Score
+    harmony: Score
+    truths: tuple[Score, ...]
+    origin: dict[str, str]
+    """Where rhythm, chart, style and instruments come from: what splits are drawn by, and licences depend on."""
