@@ -11,7 +11,7 @@ QUALITIES = {
     "dim": (0, 3, 6),
     "sus4": (0, 5, 7),
 }
-"""Pitch classes above the root of each chord quality, by the names of Harte et al. (ISMIR 2005), which mir_eval reads."""
+"""Pitch classes above the root of each chord quality, under the names of Harte et al. (ISMIR 2005)."""
 PITCH_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
@@ -69,7 +69,7 @@ class Beat(NamedTuple):
 
 
 class Score(NamedTuple):
-    """One clip before it is played. `chords` cover the clip without a gap where there are any; drums alone have none."""
+    """One clip before it is played. `chords` cover it without a gap where there are any; drums alone have none."""
 
     duration_s: float
     tempo_bpm: float
