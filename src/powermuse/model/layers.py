@@ -51,7 +51,7 @@ class FeedForward(nn.Sequential):
     def forward(self, x_BTW: Tensor) -> Tensor:
         """[B, T, W] -> [B, T, W]."""
         if x_BTW.device.type != "cpu" or x_BTW.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
-            plain: Tensor = super().forward(x_BTW)
+            plain: Tensor = self[3](self[2](self[1](self[0](x_BTW))))
             return plain
         inward, outward = self[0], self[3]
         p = self.p if self.training else 0.0
