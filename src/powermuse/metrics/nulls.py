@@ -12,7 +12,7 @@ import numpy as np
 
 SHIFTS_S = (0.37, 0.61, 0.93, 1.27, 1.71)
 _LOOP_AUTOCORRELATION = 0.8
-_FEWEST_SHIFTS = 3
+FEWEST_SHIFTS = 3
 _LEAST_HEADROOM = 0.2
 
 Similarity = Callable[[np.ndarray, np.ndarray], float]
@@ -53,7 +53,7 @@ def evaluate(
     validate(blend, frame_rate_hz)
     validate(source, frame_rate_hz)
     allowed = shifts(source_onsets, frame_rate_hz)
-    if len(allowed) < _FEWEST_SHIFTS:
+    if len(allowed) < FEWEST_SHIFTS:
         return None
     null = float(np.mean([similarity(blend, np.roll(source, n, axis=-1)) for n in allowed]))
     return corrected(similarity(blend, source), null)

@@ -1,5 +1,6 @@
 """What is known of a rendered clip: notes by part, chords, beats. All times in seconds from the start of the clip."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 QUALITIES = {
@@ -87,3 +88,18 @@ class TripletScore(NamedTuple):
     truths: tuple[Score, ...]
     origin: dict[str, str]
     """Where rhythm, chart, style and instruments come from: what splits are drawn by, and licences depend on."""
+
+
+def untangled(notes: Iterable[Note]) -> tuple[Note, ...]:
+    """Notes of one part in the order of time, of which none sounds on where its pitch is struck again."""
+    kept: list[Note] = []
+    sounding: dict[int, int] = {}
+    for note in sorted(notes, key=lambda n: (n.start_s, n.pitch, -n.end_s)):
+        before = sounding.get(note.pitch)
+        if before is not None and kept[before].start_s == note.start_s:
+            continue
+        if before is not None and kept[before].end_s > note.start_s:
+            kept[before] = kept[before]._replace(end_s=note.start_s)
+        sounding[note.pitch] = len(kept)
+        kept.append(note)
+    return tuple(kept)
