@@ -1,0 +1,207 @@
+"""What a system is given and scored against: rendered triplets, real pairs, and the special cases made of them."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from powermuse.audio import files
+from powermuse.audio.features import SAMPLE_RATE_HZ
+from powermuse.data import triplets
+from powermuse.data.render.score import Score
+from powermuse.data.triplets import Triplets
+from powermuse.metrics import score
+from powermuse.metrics.chords import Chords
+from powermuse.metrics.score import Sources
+from powermuse.metrics.truth import Notes
+from powermuse.types import BadInput
+
+SAME_TEMPO, OTHER_TEMPO = "same tempo", "other tempo"
+SAME_CLIP, SILENT, SHUFFLED = "A = B", "silence", "shuffled B"
+SPECIAL = (SAME_CLIP, SILENT, SHUFFLED)
+REAL = "real pairs"
+_SPECIAL_CASES = 8
+"""How many of each special case: the first triplets."""
+
+
+class Label(NamedTuple):
+    """What a case is called, and the group that it is counted in."""
+
+    name: str
+    group: str
+
+
+class Material(NamedTuple):
+    """One case. `given` is what a system hears where that is not what its blend is scored against."""
+
+    label: Label
+    sources: Sources
+    given: tuple[np.ndarray, np.ndarray] | None = None
+
+    @property
+    def clips(self) -> tuple[np.ndarray, np.ndarray]:
+        """Groove and harmony [N] as the system hears them."""
+        return self.given or (self.sources.groove_N, self.sources.harmony_N)
+
+
+class Book:
+    """The cases of a rendered split by number: its triplets first, then the special cases."""
+
+    def __init__(self, folder: str | os.PathLike[str], split: str = "test", count: int | None = None) -> None:
+        self.triplets = Triplets(folder, split, count)
+        if len(self.triplets) < 2:
+            raise BadInput(
+                f"{folder}: the {split} split has {len(self.triplets)} triplets, two at least are wanted; "
+                f"powermuse render -o {folder} --split {split} --triplets 100"
+            )
+        # The waveforms of the first and the last one, before any work is done.
+        for index in (0, len(self.triplets) - 1):
+            self.triplets.sound(index, "groove")
+        special = min(_SPECIAL_CASES, len(self.triplets))
+        self._special = [(kind, index) for kind in SPECIAL for index in range(special)]
+
+    def __len__(self) -> int:
+        return len(self.triplets) + len(self._special)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What tells this benchmark from another."""
+        return {"seed": str(self.triplets.seed), **self.triplets.record}
+
+    def label(self, number: int) -> Label:
+        """What case `number` is called, and its group."""
+        if number < len(self.triplets):
+            same = self.triplets.origin(number)["same_tempo"] == "true"
+            return Label(f"{number:05d}", SAME_TEMPO if same else OTHER_TEMPO)
+        kind, index = self._special[number - len(self.triplets)]
+        return Label(f"{kind} {index:05d}", kind)
+
+    def material(self, number: int) -> Material:
+        """Case `number`, its waveforms read."""
+        if number < len(self.triplets):
+            return Material(self.label(number), self._sources(number))
+        return self._special_case(self.label(number), self._special[number - len(self.triplets)][1])
+
+    def _special_case(self, label: Label, index: int) -> Material:
+        sources = self._sources(index)
+        if label.group == SAME_CLIP:  # the blend of a clip with itself has its rhythm and its chords
+            alone = sources._replace(groove_N=sources.harmony_N, truths_N=(), truth_notes=(), groove_onsets_s=None)
+            return Material(label, alone)
+        if label.group == SILENT:  # every second time it is the harmony that is silent
+            silence_N = np.zeros_like(sources.groove_N)
+            pair = (sources.groove_N, silence_N) if index % 2 else (silence_N, sources.harmony_N)
+            return Material(label, sources, pair)
+        other_N = self.triplets.sound(self._partner(index), "harmony")
+        return Material(label, sources, (sources.groove_N, other_N))
+
+    def _sources(self, index: int) -> Sources:
+        read = self.triplets.sound
+        truths = [f"truth.{i}" for i in range(self.triplets.truths(index))]
+        harmony = self.triplets.score(index, "harmony")
+        groove = self.triplets.score(index, "groove")
+        return Sources(
+            read(index, "groove"),
+            read(index, "harmony"),
+            [read(index, role) for role in truths],
+            read(self._partner(index), "harmony"),
+            chords_of(harmony),
+            groove_onsets_s=drum_onsets(groove),
+            beats_s=np.array([beat.time_s for beat in groove.beats]),
+            truth_notes=[notes_of(self.triplets.score(index, role)) for role in truths],
+        )
+
+    def _partner(self, index: int) -> int:
+        """The triplet whose harmony is the unrelated music, half the split away."""
+        return (index + len(self.triplets) // 2) % len(self.triplets)
+
+
+class RealPairs:
+    """Pairs of recordings from a list: a line a pair, groove and harmony with a tab between, paths from the list's
+    folder. Nothing is known of them but how they sound. Raises BadInput for a list that cannot be read."""
+
+    def __init__(self, path: str | os.PathLike[str], seconds: float = 16.0) -> None:
+        self.path, self.samples = Path(path), round(seconds * SAMPLE_RATE_HZ)
+        try:
+            lines = [line for line in self.path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"{path}: cannot be read ({error}); a list of pairs is wanted") from None
+        self.pairs = [self._pair(line) for line in lines]
+        if len(self.pairs) < 2:
+            raise BadInput(f"{path}: {len(self.pairs)} pairs; two at least are wanted, GROOVE<tab>HARMONY on each line")
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What tells this list from another."""
+        return {"pairs": " ".join(f"{a}+{b}" for a, b in self.pairs), "samples": str(self.samples)}
+
+    def label(self, number: int) -> Label:
+        """What pair `number` is called."""
+        groove, harmony = self.pairs[number]
+        return Label(f"{number:03d} {groove.stem} + {harmony.stem}", REAL)
+
+    def material(self, number: int) -> Material:
+        """Pair `number`; the unrelated clip is the harmony of the pair half the list away."""
+        groove, harmony = self.pairs[number]
+        other = self.pairs[(number + len(self.pairs) // 2) % len(self.pairs)][1]
+        sources = Sources(self._read(groove), self._read(harmony), unrelated_N=self._read(other))
+        return Material(self.label(number), sources)
+
+    def _pair(self, line: str) -> tuple[Path, Path]:
+        parts = [self.path.parent / part.strip() for part in line.split("\t")]
+        if len(parts) != 2:
+            raise BadInput(f"{self.path}: {line!r}: GROOVE<tab>HARMONY is wanted")
+        for part in parts:
+            if not part.is_file():
+                raise BadInput(f"{self.path}: {part}: no such file")
+        return parts[0], parts[1]
+
+    def _read(self, path: Path) -> np.ndarray:
+        from powermuse.audio.clips import loop_to, normalise_level
+
+        wav_CN = loop_to(files.read(path, SAMPLE_RATE_HZ), self.samples, SAMPLE_RATE_HZ)
+        return normalise_level(wav_CN)[0][0]
+
+
+Cases = Book | RealPairs
+
+
+def chords_of(known: Score) -> Chords:
+    """Chords as the metrics read them; None is never met: a harmony clip has chords."""
+    spans = np.array([(c.start_s, c.end_s) for c in known.chords], dtype=np.float64).reshape(-1, 2)
+    return Chords(spans, tuple(c.label for c in known.chords))
+
+
+def notes_of(known: Score) -> Notes:
+    """Onsets and pitches of all parts but the drums."""
+    notes = [note for part in known.parts if not part.is_drums for note in part.notes]
+    return Notes(np.array([n.start_s for n in notes]), np.array([float(n.pitch) for n in notes]))
+
+
+def drum_onsets(known: Score) -> np.ndarray:
+    """Times at which the drums strike [n], each once."""
+    struck = {note.start_s for part in known.parts if part.is_drums for note in part.notes}
+    return np.array(sorted(struck))
+
+
+def open_cases(path: str, count: int | None = None) -> Cases:
+    """A rendered data set by its folder, or real pairs by the file that lists them. Raises BadInput."""
+    if Path(path).is_dir() and triplets.is_one(Path(path)):
+        return Book(path, "test", count)
+    if Path(path).is_file():
+        return RealPairs(path)
+    raise BadInput(
+        f"{path}: is neither rendered triplets nor a list of pairs; make a benchmark with: "
+        f"powermuse render -o {path} --split test --triplets 100"
+    )
+
+
+def without(prepared: score.Prepared, truth: int | None) -> score.Prepared:
+    """The sources without the truth that is under test itself."""
+    if truth is None:
+        return prepared
+    kept = tuple(t for i, t in enumerate(prepared.truths) if i != truth)
+    return prepared._replace(truths=kept)

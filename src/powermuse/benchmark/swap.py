@@ -1,0 +1,206 @@
+"""The swap benchmark: every system composes every case, every blend is scored, and nothing is computed twice.
+
+CACHE/SYSTEM/CASE.json          the score of a blend; SYSTEM is a digest of what decides its blends
+CACHE/SYSTEM/CASE.safetensors   the embedding of its windows, where there is one
+CACHE/SYSTEM/CASE.judges.json   what the slow judges say of it, where they were asked
+CACHE/SYSTEM/CASE.flac          the blend itself, of the cases that a page lets one hear
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import safetensors.numpy
+import torch
+
+from powermuse import disk
+from powermuse.audio import files
+from powermuse.audio.features import SAMPLE_RATE_HZ
+from powermuse.benchmark import cases, judging, systems
+from powermuse.benchmark.cases import Cases, Material
+from powermuse.benchmark.systems import System
+from powermuse.data.pool import cores, in_order
+from powermuse.metrics import score
+from powermuse.metrics.score import Case, Score
+
+VERSION = 1
+"""Of the scores: raise when a metric changes, and what is cached counts no more."""
+JUDGED = 60
+"""Cases that the slow judges hear, the first ones."""
+
+OnProgress = Callable[[int, int, str], None]
+"""Called after each case with: cases done, cases in all, the name of the last one."""
+
+
+class Plan(NamedTuple):
+    """What to evaluate, and how."""
+
+    benchmark: str
+    """A rendered data set, or a list of real pairs."""
+    cache: Path
+    models: tuple[str, ...] = ()
+    count: int | None = None
+    """How many triplets; None takes all."""
+    workers: int = 0
+    """Processes; 0 takes one for each core."""
+    judges: bool = False
+    heard: int = 4
+    """Cases whose blends are kept to be listened to, the first of each group."""
+    seed: int = 0
+
+
+class Trial(NamedTuple):
+    """One system on one case; `windows` [n, D] is the embedding of the blend."""
+
+    system: str
+    case: str
+    group: str
+    values: Score
+    windows: np.ndarray | None
+    sound: Path | None
+
+
+def run(plan: Plan, on_progress: OnProgress = lambda *_: None) -> list[Trial]:
+    """All trials, system by system within a case, in the order of the cases. Raises BadInput."""
+    benchmark = cases.open_cases(plan.benchmark, plan.count)
+    numbers = [(number,) for number in range(len(benchmark))]
+    trials: list[Trial] = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # here as in the pool: the sums of several threads may be added in another order
+    try:
+        for found in in_order(_case, numbers, min(plan.workers or cores(), len(numbers)), _begin, plan):
+            trials += found
+            on_progress(len({t.case for t in trials}), len(numbers), found[0].case if found else "")
+    finally:
+        torch.set_num_threads(threads)
+    return trials
+
+
+def rows(plan: Plan) -> list[System]:
+    """The systems of a plan, in the order of the tables."""
+    return [*systems.rivals(), *(systems.of_model(name, plan.seed) for name in plan.models)]
+
+
+class _Worker(NamedTuple):
+    plan: Plan
+    benchmark: Cases
+    rows: list[System]
+    heard: frozenset[int]
+    identity: str
+
+
+_worker: _Worker | None = None
+
+
+def _begin(plan: Plan) -> None:
+    """What a process needs once."""
+    global _worker
+    benchmark = cases.open_cases(plan.benchmark, plan.count)
+    identity = hashlib.blake2b(json.dumps([VERSION, benchmark.identity]).encode(), digest_size=6).hexdigest()
+    _worker = _Worker(plan, benchmark, rows(plan), heard(benchmark, plan.heard), identity)
+
+
+def heard(benchmark: Cases, each: int) -> frozenset[int]:
+    """The first `each` cases of every group."""
+    found: dict[str, list[int]] = {}
+    for number in range(len(benchmark)):
+        found.setdefault(benchmark.label(number).group, []).append(number)
+    return frozenset(number for numbers in found.values() for number in numbers[:each])
+
+
+def _case(number: int) -> list[Trial]:
+    """Every system on one case, from the cache where it is there."""
+    assert _worker is not None
+    return _Turn(_worker, number).trials()
+
+
+class _Turn:
+    """One case: its clips are read, and its sources heard, only when a blend is missing."""
+
+    def __init__(self, worker: _Worker, number: int) -> None:
+        self.worker, self.number = worker, number
+        self.label = worker.benchmark.label(number)
+        self.judged = worker.plan.judges and number < JUDGED
+        self._material: Material | None = None
+        self._prepared: score.Prepared | None = None
+
+    def trials(self) -> list[Trial]:
+        found = (self._trial(system) for system in self.worker.rows)
+        return [trial for trial in found if trial is not None]
+
+    def _trial(self, system: System) -> Trial | None:
+        at = self._path(system)
+        keep = self.number in self.worker.heard
+        if not self._is_there(at, keep):
+            blend_N = system.make(self.material)
+            self._score(system, None if blend_N is None else _clean(blend_N), at, keep)
+        content = json.loads(at.with_suffix(".json").read_text())
+        if content is None:
+            return None
+        if self.judged:
+            content |= json.loads(at.with_suffix(".judges.json").read_text())
+        embedded = at.with_suffix(".safetensors")
+        windows = safetensors.numpy.load_file(embedded)["windows"] if embedded.exists() else None
+        sound = at.with_suffix(".flac")
+        return Trial(system.name, *self.label, content, windows, sound if sound.exists() else None)
+
+    def _is_there(self, at: Path, keep: bool) -> bool:
+        wanted = [".json", *([".judges.json"] if self.judged else []), *([".flac"] if keep else [])]
+        if at.with_suffix(".json").exists() and at.with_suffix(".json").read_text() == "null":
+            return True
+        return all(at.with_suffix(suffix).exists() for suffix in wanted)
+
+    def _score(self, system: System, blend_N: np.ndarray | None, at: Path, keep: bool) -> None:
+        """Writes what is to be known of a blend; the score last, because it says that all is there."""
+        at.parent.mkdir(parents=True, exist_ok=True)
+        if blend_N is None:
+            disk.write_text(at.with_suffix(".json"), "null")
+            return
+        case = Case(blend_N, self.material.sources)
+        if keep:
+            files.write(at.with_suffix(".flac"), blend_N[None] / max(1.0, float(np.abs(blend_N).max())), SAMPLE_RATE_HZ)
+        if (windows := judging.embedding(blend_N)) is not None:
+            disk.write_bytes(at.with_suffix(".safetensors"), safetensors.numpy.save({"windows": windows}))
+        prepared = cases.without(self.prepared, system.truth)
+        if self.judged:
+            disk.write_text(at.with_suffix(".judges.json"), _json(judging.judged(case, system.truth)))
+        disk.write_text(at.with_suffix(".json"), _json(score.evaluate(case, prepared)))
+
+    def _path(self, system: System) -> Path:
+        name = "".join(c if c.isalnum() or c in "-_" else "_" for c in self.label.name)
+        return self.worker.plan.cache / f"{system.key}-{self.worker.identity}" / name
+
+    @property
+    def material(self) -> Material:
+        if self._material is None:
+            self._material = self.worker.benchmark.material(self.number)
+        return self._material
+
+    @property
+    def prepared(self) -> score.Prepared:
+        if self._prepared is None:
+            self._prepared = score.prepare(self.material.sources)
+        return self._prepared
+
+
+def _clean(blend_N: np.ndarray) -> np.ndarray:
+    """Raises ValueError for a blend that is no sound: a system's fault, not the user's."""
+    if not np.isfinite(blend_N).all():
+        raise ValueError("a system gave samples that are not finite")
+    return np.ascontiguousarray(blend_N, np.float32)
+
+
+def _json(values: Score) -> str:
+    return json.dumps({name: None if v is None or not math.isfinite(v) else v for name, v in values.items()})
+
+
+def by_system(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
+    """Trials under the name of their system, in their order."""
+    found: dict[str, list[Trial]] = {}
+    for trial in trials:
+        found.setdefault(trial.system, []).append(trial)
+    return found
