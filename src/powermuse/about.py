@@ -8,7 +8,7 @@ import torch
 
 from powermuse import registry, weights
 from powermuse.audio import clips, files
-from powermuse.data import shards
+from powermuse.data import shards, triplets
 from powermuse.training import checkpoint
 from powermuse.types import BadInput
 
@@ -66,6 +66,8 @@ def _codec(name: str) -> dict[str, Any]:
 
 
 def _dataset(folder: Path) -> dict[str, Any]:
+    if triplets.is_one(folder):
+        return triplets.describe(folder)
     shards.read_header(folder)
     content = json.loads((folder / "dataset.json").read_text())
     return {"kind": "data set", "folder": str(folder), **content}

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from powermuse.data import index, shards
 from powermuse.data.index import Summary
-from powermuse.data.prepare import OnProgress, Part, Plan, begin, cores, finish, prepare_part
+from powermuse.data.pool import cores
+from powermuse.data.prepare import OnProgress, Part, Plan, begin, finish, prepare_part
 from powermuse.types import BadInput, MissingExtra
 
 _POLL_S = 1.0

@@ -1,17 +1,8 @@
 """From folders of music to a data set: walk, cut, drop silence, encode once, write shards to go on from."""
 
 import json
-import os
-import signal
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context, parent_process
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -24,6 +15,7 @@ from powermuse.audio import features, files
 from powermuse.codecs import Codec
 from powermuse.data import index, shards, walk
 from powermuse.data.index import Gathered, Summary
+from powermuse.data.pool import cores, in_order
 from powermuse.data.shards import ClipInfo, FileInfo, Header
 from powermuse.types import BadInput
 
@@ -181,62 +173,12 @@ class _Buffer:
 
 
 def _prepared_files(plan: Plan, todo: list[tuple[Path, str]]) -> Iterator[Prepared]:
-    """Every file's clips, in order, from a pool of processes that is never far ahead."""
+    """Every file's clips, in order."""
     workers = min(plan.workers or cores(), len(todo))
-    if workers <= 1:
-        _make_codec(plan)
-        yield from (_prepare_file(path, name) for path, name in todo)
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (plan,)) as pool:
-        waiting: deque[Future[Prepared]] = deque()
-        try:
-            for path, name in todo:
-                with _interrupts_held():
-                    waiting.append(pool.submit(_prepare_file, path, name))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        except BrokenProcessPool:
-            raise BadInput(
-                "a worker process died (out of memory?); run the same command again, or with fewer --workers"
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def cores() -> int:
-    """Those that this process may use: a job of a cluster often has fewer than its node."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Processes begun in here never see Ctrl-C, which the terminal sends to all: the one that began them ends them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return in_order(_prepare_file, todo, workers, _make_codec, plan)
 
 
 _worker: tuple[Plan, Codec] | None = None
-
-
-def _start_worker(plan: Plan) -> None:
-    """Begins a process of the pool: one thread each, and an end where the process that began it ends."""
-    torch.set_num_threads(1)
-    if (parent := parent_process()) is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    _make_codec(plan)
-
-
-def _end_with(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _make_codec(plan: Plan) -> None:

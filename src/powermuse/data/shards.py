@@ -132,6 +132,8 @@ class Dataset:
     def __init__(self, folder: str | os.PathLike[str], split: str = "train") -> None:
         self.folder = Path(folder)
         self.header, content = _described(self.folder)
+        if content.get("kind") == "triplets":
+            raise BadInput(f"{self.folder}: holds rendered triplets; train on it with -s data.pairing=triplets")
         if split not in SPLITS:
             raise BadInput(f"no split is called {split!r}; there are: {', '.join(SPLITS)}")
         self.split = split

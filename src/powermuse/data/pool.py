@@ -1,0 +1,77 @@
+"""A pool of processes, one thread each, whose results come in the order of what was asked."""
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeVar
+
+import torch
+
+from powermuse.types import BadInput
+
+Result = TypeVar("Result")
+
+
+def in_order(
+    work: Callable[..., Result], items: Iterable[tuple[Any, ...]], workers: int, begin: Callable[..., None], *given: Any
+) -> Iterator[Result]:
+    """`work(*item)` of every item, in order, from a pool that is never far ahead; `begin(*given)` runs first in each
+    process. With one worker all is done in this process. Raises BadInput where a process dies."""
+    if workers <= 1:
+        begin(*given)
+        yield from (work(*item) for item in items)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (begin, *given)) as pool:
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                with _interrupts_held():
+                    waiting.append(pool.submit(work, *item))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool:
+            raise BadInput(
+                "a worker process died (out of memory?); run the same command again, or with fewer --workers"
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def cores() -> int:
+    """Those that this process may use: a job of a cluster often has fewer than its node."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Processes begun in here never see Ctrl-C, which the terminal sends to all: the one that began them ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start(begin: Callable[..., None], *given: Any) -> None:
+    """Begins a process of the pool: one thread each, and an end where the process that began it ends."""
+    torch.set_num_threads(1)
+    if (parent := parent_process()) is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    begin(*given)
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
