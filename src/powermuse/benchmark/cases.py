@@ -18,11 +18,10 @@ from powermuse.metrics.truth import Notes
 from powermuse.types import BadInput
 
 SAME_TEMPO, OTHER_TEMPO = "same tempo", "other tempo"
-SAME_CLIP, SILENT, SHUFFLED = "A = B", "silence", "shuffled B"
-SPECIAL = (SAME_CLIP, SILENT, SHUFFLED)
+SAME_CLIP, SILENT, OTHER_A, OTHER_B = "A = B", "silence", "shuffled A", "shuffled B"
+SPECIAL = {SAME_CLIP: 4, SILENT: 4, OTHER_A: 12, OTHER_B: 12}
+"""How many of each special case there are: the first triplets."""
 REAL = "real pairs"
-_SPECIAL_CASES = 8
-"""How many of each special case: the first triplets."""
 
 
 class Label(NamedTuple):
@@ -38,6 +37,8 @@ class Material(NamedTuple):
     label: Label
     sources: Sources
     given: tuple[np.ndarray, np.ndarray] | None = None
+    right_N: tuple[np.ndarray, ...] = ()
+    """Right answers to what is given, where there are any."""
 
     @property
     def clips(self) -> tuple[np.ndarray, np.ndarray]:
@@ -58,8 +59,7 @@ class Book:
         # The waveforms of the first and the last one, before any work is done.
         for index in (0, len(self.triplets) - 1):
             self.triplets.sound(index, "groove")
-        special = min(_SPECIAL_CASES, len(self.triplets))
-        self._special = [(kind, index) for kind in SPECIAL for index in range(special)]
+        self._special = [(k, i) for k, most in SPECIAL.items() for i in range(min(most, len(self.triplets)))]
 
     def __len__(self) -> int:
         return len(self.triplets) + len(self._special)
@@ -79,9 +79,11 @@ class Book:
 
     def material(self, number: int) -> Material:
         """Case `number`, its waveforms read."""
+        label = self.label(number)
         if number < len(self.triplets):
-            return Material(self.label(number), self._sources(number))
-        return self._special_case(self.label(number), self._special[number - len(self.triplets)][1])
+            sources = self._sources(number)
+            return Material(label, sources, right_N=tuple(sources.truths_N))
+        return self._special_case(label, self._special[number - len(self.triplets)][1])
 
     def _special_case(self, label: Label, index: int) -> Material:
         sources = self._sources(index)
@@ -92,8 +94,13 @@ class Book:
             silence_N = np.zeros_like(sources.groove_N)
             pair = (sources.groove_N, silence_N) if index % 2 else (silence_N, sources.harmony_N)
             return Material(label, sources, pair)
-        other_N = self.triplets.sound(self._partner(index), "harmony")
-        return Material(label, sources, (sources.groove_N, other_N))
+        # Scored against the old clips: what was exchanged should fall to chance, as it does in a truth that has
+        # neither of them.
+        other = self._partner(index)
+        right_N = tuple(self.triplets.sound(other, f"truth.{i}") for i in range(2))
+        if label.group == OTHER_A:
+            return Material(label, sources, (self.triplets.sound(other, "groove"), sources.harmony_N), right_N)
+        return Material(label, sources, (sources.groove_N, self.triplets.sound(other, "harmony")), right_N)
 
     def _sources(self, index: int) -> Sources:
         read = self.triplets.sound

@@ -79,20 +79,16 @@ def _of_baseline(baseline: baselines.Baseline) -> System:
 
 def _references() -> list[System]:
     def truth(number: int) -> Callable[[Material], np.ndarray | None]:
-        return lambda case: case.sources.truths_N[number] if _knows(case, number) else None
+        return lambda case: case.right_N[number] if len(case.right_N) > number else None
 
     def through_codec(case: Material) -> np.ndarray | None:
-        return _round_trip(case.sources.truths_N[0]) if _knows(case, 0) else None
+        return _round_trip(case.right_N[0]) if case.right_N else None
 
     return [
         System(TRUTH, "reference", "B's chords and instruments, played from A's drums", VERSION, truth(0)),
         System(ANOTHER, "reference", "the same, played from them in another way", VERSION, truth(1), truth=1),
         System(THROUGH_CODEC, "reference", f"the truth, encoded and decoded by {_REFERENCE_CODEC}", VERSION, through_codec),
     ]
-
-
-def _knows(case: Material, number: int) -> bool:
-    return case.given is None and len(case.sources.truths_N) > number
 
 
 @torch.inference_mode()

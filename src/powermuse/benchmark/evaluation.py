@@ -1,0 +1,133 @@
+"""From trials to a report: values by case, set figures, gates, leakage cards, examples to hear."""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from powermuse.benchmark import bars, cases, gates, leakage, legend, results, swap
+from powermuse.benchmark.intervals import Interval
+from powermuse.benchmark.results import ALL, TRUTH, Example, Group, Report, System
+from powermuse.benchmark.swap import OnProgress, Plan, Trial
+from powermuse.metrics import quality
+from powermuse.metrics.score import Score
+
+_COUNTED = (cases.SAME_TEMPO, cases.OTHER_TEMPO, cases.REAL)
+_REAL_GROUP = Group(cases.REAL, "recordings, of which nothing is known but how they sound")
+_HEARD_FROM = ("A", "B")
+
+
+def evaluate(plan: Plan, out: Path, on_progress: OnProgress = lambda *_: None) -> Report:
+    """Runs what is not cached yet and puts the report together. Raises BadInput."""
+    trials = swap.run(plan, on_progress)
+    rows = swap.rows(plan)
+    found = swap.by_system(trials)
+    kept = [row for row in rows if row.name in found]
+    told = _values(found)
+    groups = (*results.GROUPS, _REAL_GROUP)
+    report = Report(
+        title=f"Swap benchmark: {Path(plan.benchmark).name}",
+        systems=tuple(System(row.name, row.kind, row.description) for row in kept),
+        metrics=tuple(m for m in legend.EVERY if m is legend.FRECHET or _is_told(m.name, told)),
+        cases=_cases(trials),
+        values=told,
+        groups=groups,
+        sets={ALL: _frechet(found)},
+        leakage=leakage.cards(kept, found),
+        examples=_examples(plan, trials, out),
+        provenance=_provenance(plan),
+        seed=plan.seed,
+    )
+    return replace(report, gates=tuple(gates.judge(report, bar) for bar in bars.bars(report)))
+
+
+def _values(found: dict[str, list[Trial]]) -> results.Values:
+    """Every score by system and case, with whether the first four bars hold at once."""
+    truths = {trial.case: trial.values for trial in found.get(TRUTH, [])}
+    values: results.Values = {}
+    for system, trials in found.items():
+        values[system] = {}
+        for trial in trials:
+            known = {m.name: trial.values.get(m.name) for m in legend.EVERY if m.name in trial.values}
+            if trial.group in _COUNTED and trial.case in truths:
+                known[legend.PASSED.name] = _passes(trial.values, truths[trial.case])
+            values[system][trial.case] = known
+    return values
+
+
+def _passes(blend: Score, truth: Score) -> float | None:
+    """1 where the first four bars hold against the truth of the same triplet, else 0; None where one has no value."""
+    pairs = {name: (blend.get(name), truth.get(name)) for name in ("onset_env.groove", "chords", "onset_env.harmony")}
+    excess = blend.get("copy.excess")
+    if excess is None or any(a is None or b is None for a, b in pairs.values()):
+        return None
+    (env, env_truth), (chords, chords_truth), (leak, leak_truth) = pairs.values()  # type: ignore[misc]
+    assert None not in (env, env_truth, chords, chords_truth, leak, leak_truth)
+    held = (
+        env >= bars.RHYTHM * env_truth,  # type: ignore[operator]
+        chords >= bars.CHORDS * chords_truth,  # type: ignore[operator]
+        excess <= bars.COPY,
+        abs(leak - leak_truth) <= bars.LEAK,  # type: ignore[operator]
+    )
+    return float(all(held))
+
+
+def _is_told(metric: str, values: results.Values) -> bool:
+    return any(metric in one for by_case in values.values() for one in by_case.values())
+
+
+def _cases(trials: Sequence[Trial]) -> tuple[results.Case, ...]:
+    groups = {trial.case: trial.group for trial in trials}
+    return tuple(
+        results.Case(case, case, (ALL, group) if group in _COUNTED else (group,)) for case, group in groups.items()
+    )
+
+
+def _frechet(found: dict[str, list[Trial]]) -> dict[str, dict[str, Interval]]:
+    """Of each system's blends to the truths, clip by clip the same triplets."""
+    truths = {t.case: t.windows for t in found.get(TRUTH, []) if t.group in _COUNTED and t.windows is not None}
+    told: dict[str, dict[str, Interval]] = {}
+    for system, trials in found.items():
+        blends = {t.case: t.windows for t in trials if t.case in truths and t.windows is not None}
+        if len(blends) < 2:
+            continue
+        spread = quality.evaluate([truths[case] for case in blends], list(blends.values()))
+        told[system] = {legend.FRECHET.name: Interval(*spread, len(blends), len(truths) - len(blends))}
+    return told
+
+
+def _examples(plan: Plan, trials: Sequence[Trial], out: Path) -> tuple[Example, ...]:
+    """The cases whose blends were kept, their sounds copied beside the report."""
+    sounds: dict[str, dict[str, str]] = {}
+    groups = {}
+    folder = out / "sounds"
+    folder.mkdir(parents=True, exist_ok=True)
+    for trial in trials:
+        if trial.sound is None or trial.group not in _COUNTED:
+            continue
+        groups[trial.case] = trial.group
+        name = f"{trial.sound.stem}.{trial.sound.parent.name}{trial.sound.suffix}"
+        shutil.copyfile(trial.sound, folder / name)
+        sounds.setdefault(trial.case, {})[trial.system] = f"sounds/{name}"
+    sources = swap.sources_of(plan, list(sounds), folder)
+    return tuple(
+        Example(case, f"{case}: {groups[case]}", {**sources[case], **_in_front(TRUTH, heard)})
+        for case, heard in sounds.items()
+    )
+
+
+def _in_front(first: str, sounds: dict[str, str]) -> dict[str, str]:
+    return {name: sounds[name] for name in sorted(sounds, key=lambda name: name != first)}
+
+
+def _provenance(plan: Plan) -> dict[str, str]:
+    return {
+        "benchmark": Path(plan.benchmark).name,
+        **{f"benchmark.{key}": value for key, value in cases.open_cases(plan.benchmark, plan.count).identity.items()},
+        "models": ", ".join(plan.models) or "none",
+        "powermuse": version("powermuse"),
+        "scores": str(swap.VERSION),
+        "chords": legend.OUR_READER,
+    }
