@@ -148,6 +148,12 @@ def test_the_vocoder_works_band_by_band():
     assert energy_share(blend, 190, 210) > 0.99
 
 
+def test_the_vocoder_does_not_fill_bands_that_its_carrier_lacks():
+    hiss = 0.1 * np.random.default_rng(0).standard_normal(len(SILENCE)).astype(np.float32)
+    assert energy_share(hiss, 6000, 12_000) > 0.4
+    assert energy_share(modulation.vocoder(hiss, chords(SECONDS)[0]), 6000, 12_000) < 0.01
+
+
 def test_a_mosaic_has_no_energy_where_its_source_has_none_and_follows_the_groove():
     groove = bursts(CLICKS_S)
     source = tone(440.0, 2.0).tolist() + tone(1000.0, 2.0).tolist()
@@ -200,6 +206,12 @@ def test_a_slice_is_as_strong_as_its_onset_and_steady_sound_is_cut_where_it_is()
     assert len(strength) == 2
     first, second = (blend[int((CLICKS_S[k] + 0.2) * RATE_HZ) :][:2400] for k in (0, 4))
     assert clips.rms(second) / clips.rms(first) == pytest.approx(strength[1] / strength[0], rel=0.02)
+
+
+def test_slices_begin_and_end_without_a_click():
+    source = tone(440.0)
+    blend = slices.on_onsets(bursts(CLICKS_S), source)
+    assert np.abs(np.diff(blend)).max() < 2 * np.abs(np.diff(source)).max()
 
 
 def test_noise_has_the_spectrum_of_the_clip_and_nothing_of_its_rhythm():

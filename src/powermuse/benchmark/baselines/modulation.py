@@ -1,6 +1,7 @@
 """The harmony under the envelopes of the groove.
 
 The carrier's own envelope is divided out first, as far as 40 dB below its loudest: else its onsets would come through.
+Bands in which the carrier has nothing stay empty.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ from powermuse.audio.spectra import hz_to_mel, istft, mel_to_hz, stft
 BANDS = 24
 _N_FFT, _HOP = 1024, 256  # 43 ms and 11 ms: short enough for a drum, long enough for the lowest band
 _LOUDNESS_HOP = 240  # 10 ms
-_CARRIER_FLOOR = 1e-4  # -40 dB in power
+_CARRIER_FLOOR, _EMPTY_BAND = 1e-4, 1e-6  # -40 dB below the band's own loudest, -60 dB below that of all bands
 _EPS = 1e-12
 
 
@@ -52,5 +53,5 @@ def band_shares() -> Tensor:
 
 def _gain(wanted: Tensor, had: Tensor) -> Tensor:
     """Amplitude gain from one power contour [..., T] to another."""
-    floor = _CARRIER_FLOOR * had.amax(dim=-1, keepdim=True)
+    floor = _CARRIER_FLOOR * had.amax(dim=-1, keepdim=True) + _EMPTY_BAND * had.max()
     return (wanted / (had + floor + _EPS)).sqrt()

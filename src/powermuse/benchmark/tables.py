@@ -1,0 +1,82 @@
+"""The results as a table: for the terminal and for a README."""
+
+from collections.abc import Iterator
+
+from rich.markup import escape
+from rich.table import Table
+
+from powermuse.benchmark.intervals import Interval
+from powermuse.benchmark.results import ALL, Metric, Report, System
+
+ARROWS = {"up": "↑", "down": "↓", "truth": "≈"}
+"""What is better: more, less, or as much as the truth has."""
+_COLOURS = {"pass": "green", "fail": "red", "ill-posed": "yellow", "": "default"}
+_MARKS = {"pass": " ✓", "fail": " ✗", "ill-posed": " ?", "": ""}
+
+
+def table(report: Report, group: str = ALL) -> Table:
+    """Systems by metrics with intervals, for rich; passed gates green, failed ones red."""
+    shown = Table(title=f"{report.title}: {group}", caption=caption(report, group))
+    shown.add_column("system", no_wrap=True)
+    for metric in report.metrics:
+        shown.add_column(escape(f"{metric.name} {ARROWS[metric.better]}"), justify="right")
+    for system, cells in _rows(report, group):
+        coloured = [f"[{_COLOURS[mark]}]{escape(text)}{_MARKS[mark]}[/]" for text, mark in cells]
+        shown.add_row(escape(system.name), *coloured)
+    return shown
+
+
+def markdown(report: Report, group: str = ALL) -> str:
+    """The same for a README."""
+    heads = ["system", *(f"{m.name} {ARROWS[m.better]}" for m in report.metrics)]
+    lines = [_line(heads), _line(["---", *("---:" for _ in report.metrics)])]
+    for system, cells in _rows(report, group):
+        lines.append(_line([system.name, *(text + _MARKS[mark] for text, mark in cells)]))
+    return "\n".join([*lines, "", caption(report, group), ""])
+
+
+def caption(report: Report, group: str) -> str:
+    """What the figures are: cases, interval, and who read chords, notes or beats."""
+    cases = [case for case in report.cases if group in case.groups]
+    triplets = len({case.triplet for case in cases})
+    readers: dict[str, list[str]] = {}
+    for metric in report.metrics:
+        if metric.reader:
+            readers.setdefault(metric.reader, []).append(metric.name)
+    told = [f"{', '.join(names)} read by {reader}" for reader, names in readers.items()]
+    start = f"{len(cases)} cases of {triplets} triplets; mean and 95 % interval"
+    return "; ".join([start, *told]) + "."
+
+
+def mark(report: Report, group: str, metric: str, system: str) -> str:
+    """pass, fail, ill-posed, or nothing where no gate speaks of it."""
+    gate = report.gate(group, metric)
+    passed = gate.passed.get(system) if gate else None
+    if gate is None or passed is None:
+        return ""
+    return "ill-posed" if gate.ill_posed else "pass" if passed else "fail"
+
+
+def figure(interval: Interval, metric: Metric) -> str:
+    """0.81 [0.78, 0.84]; a dash where nothing was measured."""
+    if interval.mean is None:
+        return "–"
+    text = number(interval.mean, metric)
+    if interval.low is None or interval.high is None:
+        return text
+    return f"{text} [{number(interval.low, metric)}, {number(interval.high, metric)}]"
+
+
+def number(value: float, metric: Metric) -> str:
+    """With the digits that the metric is given in; never a negative zero."""
+    return f"{round(value, metric.digits) + 0.0:.{metric.digits}f}"
+
+
+def _rows(report: Report, group: str) -> Iterator[tuple[System, list[tuple[str, str]]]]:
+    for system in report.systems:
+        means = report.means[group][system.name]
+        yield system, [(figure(means[m.name], m), mark(report, group, m.name, system.name)) for m in report.metrics]
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |"

@@ -1,0 +1,198 @@
+"""Reports: what is known of a normal mean, JSON there and back, gates, and the tables of the terminal and README."""
+
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import rich.console
+
+import benchmark_reports
+from powermuse.benchmark import gates, results, tables
+from powermuse.benchmark.gates import Bar
+from powermuse.benchmark.intervals import Interval, bootstrap_interval
+from powermuse.benchmark.results import ALL, OTHER, RETOLD, SAME, TRUTH
+from powermuse.types import BadInput
+
+MODEL = "muse <4 layers>"
+
+
+def each(count: int) -> list[str]:
+    return [str(k) for k in range(count)]
+
+
+def test_the_interval_of_a_normal_mean_is_the_textbooks():
+    values = np.random.default_rng(0).normal(3.0, 2.0, 400)
+    found = bootstrap_interval(values.tolist(), each(400))
+    half_width = 1.96 * values.std() / 20
+    assert found.mean == pytest.approx(values.mean())
+    assert found.high - found.mean == pytest.approx(half_width, rel=0.08)
+    assert found.mean - found.low == pytest.approx(half_width, rel=0.08)
+
+
+def test_95_of_100_intervals_hold_the_true_mean():
+    random = np.random.default_rng(1)
+    found = [bootstrap_interval(random.normal(0.0, 1.0, 60).tolist(), each(60)) for _ in range(400)]
+    held = sum(i.low <= 0.0 <= i.high for i in found)
+    assert 0.91 * 400 <= held <= 0.98 * 400  # 94 % expected at n = 60; four standard errors either side
+
+
+def test_cases_of_one_triplet_count_as_one():
+    values = np.random.default_rng(2).normal(0.0, 1.0, 50).tolist()
+    once = bootstrap_interval(values, each(50))
+    fourfold = bootstrap_interval(values * 4, each(50) * 4)
+    assert (fourfold.low, fourfold.high) == pytest.approx((once.low, once.high))
+    assert fourfold.cases == 200
+
+
+def test_a_triplet_weighs_as_many_cases_as_it_has():
+    found = bootstrap_interval([1.0] * 7, ["a", "b", "b", "b", "b", "c", "c"])
+    assert (found.low, found.mean, found.high) == (1.0, 1.0, 1.0)
+
+
+def test_missing_values_are_left_out_and_counted_and_one_triplet_has_no_interval():
+    assert bootstrap_interval([1.0, None, 3.0], each(3)).mean == 2.0
+    assert bootstrap_interval([1.0, None, 3.0], each(3)).missing == 1
+    assert bootstrap_interval([None, None], each(2)) == Interval(None, None, None, 0, 2)
+    assert bootstrap_interval([1.0, 3.0], ["a", "a"]) == Interval(2.0, None, None, 2, 0)
+    with pytest.raises(ValueError, match="finite"):
+        bootstrap_interval([1.0, float("nan")], each(2))
+
+
+def test_a_seed_decides_the_interval():
+    values = np.random.default_rng(3).normal(size=20).tolist()
+    assert bootstrap_interval(values, each(20), 1) == bootstrap_interval(values, each(20), 1)
+    assert bootstrap_interval(values, each(20), 1) != bootstrap_interval(values, each(20), 2)
+
+
+def test_json_there_and_back_is_the_same_report_and_the_same_bytes(tmp_path):
+    made = benchmark_reports.with_sounds(tmp_path, seconds=0.5, examples=1)
+    path = tmp_path / "report.json"
+    results.write(made, path)
+    assert results.read(path) == made
+    assert results.to_json(results.read(path)) == path.read_text()
+
+
+def test_the_order_of_making_does_not_show_in_the_json():
+    made = benchmark_reports.report()
+    turned = {
+        s: {c: dict(reversed(one.items())) for c, one in reversed(by.items())}
+        for s, by in reversed(made.values.items())
+    }
+    provenance = dict(reversed(made.provenance.items()))
+    assert results.to_json(replace(made, values=turned, provenance=provenance)) == results.to_json(made)
+
+
+def test_the_json_tells_the_means():
+    told = json.loads(results.to_json(benchmark_reports.report()))
+    mean = told["means"][SAME]["plain mix"]["copy excess"]
+    values = [told["values"]["plain mix"][f"case {k}"]["copy excess"] for k in range(1, 20, 2)]
+    assert mean["mean"] == pytest.approx(np.mean(values))
+    assert mean["cases"] == 10
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 0}', '{"format": 1, "means": {}, "systems": [{}]}'])
+def test_what_is_no_report_is_refused(text, tmp_path):
+    with pytest.raises(BadInput, match="not a report"):
+        results.from_json(text)
+    with pytest.raises(BadInput, match="No such file"):
+        results.read(tmp_path / "missing.json")
+
+
+def test_names_that_are_not_introduced_are_refused():
+    made = benchmark_reports.report()
+    for change, stranger in (
+        ({"values": {"who": {}}}, "system is called who"),
+        ({"values": {TRUTH: {"case 99": {}}}}, "case is called case 99"),
+        ({"values": {TRUTH: {"case 1": {"taste": 1.0}}}}, "metric is called taste"),
+        ({"cases": (results.Case("x", "x", ("night",)),), "values": {}}, "group is called night"),
+    ):
+        with pytest.raises(ValueError, match=stranger):
+            replace(made, **change)
+    with pytest.raises(ValueError, match="twice"):
+        replace(made, systems=(*made.systems, made.systems[0]))
+
+
+def test_a_value_that_is_not_finite_is_not_written():
+    made = benchmark_reports.report()
+    made.values[TRUTH]["case 1"]["chords"] = float("inf")
+    with pytest.raises(ValueError, match="finite"):
+        results.to_json(made)
+
+
+@pytest.mark.parametrize(
+    ("bar", "passing", "failing", "text"),
+    [
+        (Bar("g", "m", "at least", 0.5), 0.5, 0.49, "at least 0.5"),
+        (Bar("g", "m", "at most", 0.5), 0.5, 0.51, "at most 0.5"),
+        (Bar("g", "m", "at least", -0.1, of_truth=True), 0.71, 0.69, "at least the truth's - 0.1"),
+        (Bar("g", "m", "at most", 0.2, of_truth=True), 0.99, 1.01, "at most the truth's + 0.2"),
+        (Bar("g", "m", "within", 0.1), 0.89, 0.91, "within 0.1 of the truth's"),
+    ],
+)
+def test_a_bar_passes_to_its_edge_and_says_its_rule(bar, passing, failing, text):
+    assert bar.passes(passing, truth=0.8)
+    assert bar.passes(failing, truth=0.8) is False
+    assert str(bar) == text
+
+
+def test_a_bar_about_the_truth_is_open_without_one():
+    assert Bar("g", "m", "within", 0.1).passes(0.5, None) is None
+    assert Bar("g", "m", "at least", 0.1).passes(0.5, None)
+
+
+def test_a_gate_that_a_second_right_answer_fails_is_ill_posed_and_counts_for_nobody():
+    made = benchmark_reports.report()
+    near = made.gate(ALL, "mel distance")
+    assert near.passed[TRUTH]
+    assert not near.passed[RETOLD]
+    assert RETOLD in near.ill_posed
+    assert not made.gate(ALL, "chords").ill_posed
+    assert gates.passes_all(made, TRUTH) == (4, 4)
+    assert gates.passes_all(made, MODEL) == (3, 4)
+
+
+def test_rivals_that_pass_with_their_whole_interval_are_named():
+    easy = benchmark_reports.report().gate(ALL, "copy excess").easy
+    assert "noise" in easy
+    assert MODEL not in easy
+    assert "plain mix" not in easy
+
+
+def test_a_system_without_a_value_neither_passes_nor_fails():
+    made = benchmark_reports.report()
+    values = {**made.values, "noise": {}}
+    judged = gates.judge(replace(made, values=values, gates=()), benchmark_reports.BARS[0])
+    assert judged.passed["noise"] is None
+
+
+def test_groups_without_a_value_are_not_shown():
+    assert [group.name for group in benchmark_reports.report().filled_groups] == [ALL, SAME, OTHER]
+
+
+def test_the_terminal_table_holds_every_system_its_marks_and_its_reader():
+    console = rich.console.Console(width=200, record=True, file=io.StringIO())
+    console.print(tables.table(benchmark_reports.report()))
+    text = console.export_text()
+    assert all(system.name in text for system in benchmark_reports.SYSTEMS)
+    row = next(line for line in text.splitlines() if "plain mix" in line)
+    assert [cell.strip()[-1] for cell in row.strip(" │").split("│")[1:]] == ["✓", "✗", "✗", "✗", "?"]
+    assert "chords read by template reader" in text
+
+
+def test_the_readmes_table_is_markdown_with_the_figures_of_its_group():
+    made = benchmark_reports.report()
+    lines = tables.markdown(made, OTHER).splitlines()
+    cells = [line.count("|") for line in lines[: len(made.systems) + 2]]
+    assert set(cells) == {len(made.metrics) + 2}
+    mean = made.means[OTHER]["noise"]["mel distance"]
+    assert f"| {mean.mean:.1f} [{mean.low:.1f}, {mean.high:.1f}] ?" in "\n".join(lines)
+    assert "muse &lt;4 layers>" in lines[4]
+    assert "10 cases of 10 triplets" in lines[-1]
+
+
+def test_no_figure_is_a_negative_zero():
+    metric = benchmark_reports.METRICS[0]
+    assert tables.number(-0.001, metric) == "0.00"
+    assert tables.figure(Interval(None, None, None, 0, 3), metric) == "–"
