@@ -46,7 +46,7 @@ _FRAMES_TOGETHER = 2
 _SHARPNESS = 8.0
 _BASS_WEIGHT = 0.5
 _CHANGE_COST = 5.0
-_NO_CHORD = 0.45
+_NO_CHORD = 0.9
 
 
 class Chords(NamedTuple):
@@ -69,7 +69,7 @@ class _Meaning(NamedTuple):
     triad: tuple[int, ...]
 
 
-_NONE, _UNKNOWN = _Meaning(-1, ()), _Meaning(-2, ())
+_NONE, _UNKNOWN = _Meaning(-1, ()), _Meaning(-1, (-1,))
 
 
 def validate(chords: Chords) -> None:
@@ -141,7 +141,7 @@ def _at(chords: Chords, times_s: np.ndarray) -> list[_Meaning]:
 
 @lru_cache(maxsize=1024)
 def meaning(label: str) -> _Meaning:
-    """Root (0 is C; -1 no chord, -2 unknown) and triad of a label. Raises ValueError for what is not a chord."""
+    """Root (0 is C, -1 for N and X) and triad of a label. Raises ValueError for what is not a chord."""
     if label in ("N", "X"):
         return _NONE if label == "N" else _UNKNOWN
     found = _LABEL.fullmatch(label)
