@@ -30,7 +30,7 @@ def read(folder: Path, prefix: str = "") -> dict[str, np.ndarray]:
     for key, value in _entries(table):
         fields = _fields(value)
         if key and fields.get(1) == _FLOAT32:
-            offset, size = int(fields.get(4, 0)), int(fields.get(5, 0))  # type: ignore[call-overload]
+            offset, size = int(fields.get(4, 0)), int(fields.get(5, 0))
             flat = np.frombuffer(data, "<f4", count=size // 4, offset=offset)
             found[key.decode()] = flat.reshape(_shape(fields.get(2, b"")))
     return found
