@@ -2,8 +2,10 @@
 
 import contextlib
 import io
+import logging
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import soundfile
@@ -16,7 +18,7 @@ from powermuse.types import MissingExtra
 def read(wav_N: np.ndarray) -> Notes:
     """The notes of a mono clip at 24 kHz."""
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # it warns of every backend that is not there
+        with mock.patch.object(logging, "warning"):  # it warns of every backend that is not there
             import basic_pitch
             from basic_pitch.inference import Model, predict
     except ImportError:
