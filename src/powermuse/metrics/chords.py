@@ -41,12 +41,14 @@ _SHAPES = {
     "dim": (0, 3, 6),
     "sus4": (0, 5, 7),
 }
-_PRIOR = {"maj": 0.0, "min": 0.03, "7": -0.05, "maj7": -0.05, "min7": -0.02, "dim": -0.25, "sus4": -0.25}
+_PRIOR = {"maj": 0.0, "min": 0.015, "7": -0.05, "maj7": -0.05, "min7": -0.02, "dim": -0.25, "sus4": -0.25}
 _FRAMES_TOGETHER = 2
 _SHARPNESS = 8.0
 _BASS_WEIGHT = 0.5
 _CHANGE_COST = 5.0
-_NO_CHORD = 0.45
+_NO_CHORD = 0.9
+_FIFTH_PARTIAL = 0.12
+_COMPRESSION = 0.6
 
 
 class Chords(NamedTuple):
@@ -69,7 +71,7 @@ class _Meaning(NamedTuple):
     triad: tuple[int, ...]
 
 
-_NONE, _UNKNOWN = _Meaning(-1, ()), _Meaning(-2, ())
+_NONE, _UNKNOWN = _Meaning(-1, ()), _Meaning(-1, (-1,))
 
 
 def validate(chords: Chords) -> None:
@@ -141,7 +143,7 @@ def _at(chords: Chords, times_s: np.ndarray) -> list[_Meaning]:
 
 @lru_cache(maxsize=1024)
 def meaning(label: str) -> _Meaning:
-    """Root (0 is C; -1 no chord, -2 unknown) and triad of a label. Raises ValueError for what is not a chord."""
+    """Root (0 is C, -1 for N and X) and triad of a label. Raises ValueError for what is not a chord."""
     if label in ("N", "X"):
         return _NONE if label == "N" else _UNKNOWN
     found = _LABEL.fullmatch(label)
@@ -174,7 +176,8 @@ def _likelihoods(strength_QT: np.ndarray) -> np.ndarray:
     frames = strength_QT.shape[1] // _FRAMES_TOGETHER * _FRAMES_TOGETHER
     calm_QT = strength_QT[:, :frames].reshape(len(strength_QT), -1, _FRAMES_TOGETHER).mean(axis=-1)
     bass_PT, treble_PT = pitches.chromas(calm_QT)
-    both_PT = treble_PT + 0.5 * bass_PT
+    # The fifth partial of a bass note is a major third above it: minor chords would read as major.
+    both_PT = np.maximum(treble_PT - _FIFTH_PARTIAL * np.roll(bass_PT, 4, axis=0), 0.0) + 0.5 * bass_PT
     treble, bass = _templates()
     chord_ST = treble @ _unit(both_PT) + _BASS_WEIGHT * (bass @ _unit(bass_PT))
     chord_ST += np.repeat([_PRIOR[shape] for shape in _SHAPES], 12)[:, None]
@@ -183,8 +186,9 @@ def _likelihoods(strength_QT: np.ndarray) -> np.ndarray:
 
 
 def _unit(x_PT: np.ndarray) -> np.ndarray:
-    norm = np.linalg.norm(x_PT, axis=0)
-    return x_PT / np.maximum(norm, 1e-9)
+    """Frames of length 1, compressed so that one loud note does not speak for its chord."""
+    compressed_PT = x_PT**_COMPRESSION
+    return compressed_PT / np.maximum(np.linalg.norm(compressed_PT, axis=0), 1e-9)
 
 
 def _viterbi(likely_ST: np.ndarray) -> np.ndarray:

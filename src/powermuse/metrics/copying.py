@@ -5,9 +5,9 @@ Copy: the share of the blend's energy that non-negative gains of |A| and |B| exp
 about 0 for music that only shares the sources' spectra. Sustained harmony has some by nature: the truth's own copy is
 the measure, so **copy excess** = copy - copy(truth), 0 wanted.
 Free copy: the same where each 0.25 s of the blend may look for the best moment of each source, so that re-timed copying
-shows (slices of B on A's onsets); its null is the same search in the sources a semitone higher, which have the same
-textures and none of the notes. New notes of B's instruments on B's pitches resemble some moment of B: the truth has .4,
-slices of B .7, a mix .75. Its excess is what counts.
+shows (slices of B on A's onsets); its null is the same search in the sources a major third higher, which have the same
+textures and few of the notes. New notes of B's instruments on B's pitches resemble some moment of B: the truth has .4,
+slices of B .7, a mix .8. Its excess is what counts.
 """
 
 from functools import lru_cache
@@ -26,6 +26,7 @@ FRAME_RATE_HZ = SAMPLE_RATE_HZ / _HOP
 """48 frames a second."""
 _CELL_FRAMES = round(CELL_S * FRAME_RATE_HZ)
 _SEARCH_BANDS = 64
+_THIRD_DOWN = 2.0 ** (-4 / 12)
 _LEAST_ENERGY = 1e-9
 
 
@@ -48,7 +49,7 @@ class Sources(NamedTuple):
     """At no shift, then at each of the shifts."""
     groove_higher_FT: np.ndarray
     harmony_higher_FT: np.ndarray
-    """The same a semitone higher."""
+    """The same a major third higher."""
 
 
 def validate(blend_FT: np.ndarray, sources: Sources) -> None:
@@ -81,7 +82,7 @@ def prepare(
     shifts = tuple(sorted(round(part * groove_FT.shape[1]) for part in set.intersection(*allowed)))
     at_rest = _products(groove_FT, harmony_FT)
     moved = (_products(np.roll(groove_FT, n, 1), np.roll(harmony_FT, n, 1)) for n in shifts)
-    higher = (_semitone_up(groove_FT), _semitone_up(harmony_FT))
+    higher = (_third_up(groove_FT), _third_up(harmony_FT))
     return Sources(groove_FT, harmony_FT, shifts, (at_rest, *moved), *higher)
 
 
@@ -129,7 +130,7 @@ def _share(blend_FT: np.ndarray, groove_FT: np.ndarray, harmony_FT: np.ndarray, 
     total = float(np.square(blend_FT, dtype=np.float64).sum())
     if total <= _LEAST_ENERGY:
         return 0.0
-    return float(_fit(_cells(blend_FT * groove_FT), _cells(blend_FT * harmony_FT), products).sum()) / total
+    return min(1.0, float(_fit(_cells(blend_FT * groove_FT), _cells(blend_FT * harmony_FT), products).sum()) / total)
 
 
 def _fit(xa: np.ndarray, xb: np.ndarray, products: Products) -> np.ndarray:
@@ -161,11 +162,12 @@ def _edges(bands: int) -> np.ndarray:
     return np.maximum.accumulate(np.maximum(edges, np.arange(bands)))
 
 
-def _semitone_up(magnitude_FT: np.ndarray) -> np.ndarray:
-    """Each frame's spectrum stretched by 2^(1/12), between bins linearly."""
+def _third_up(magnitude_FT: np.ndarray) -> np.ndarray:
+    """Each frame's spectrum stretched by 2^(4/12), between bins linearly. A semitone would leave drums as they are, and
+    no room above chance."""
     bins = np.arange(len(magnitude_FT))
-    below = (bins * 2 ** (-1 / 12)).astype(int)
-    share_F1 = (bins * 2 ** (-1 / 12) - below)[:, None].astype(np.float32)
+    below = (bins * _THIRD_DOWN).astype(int)
+    share_F1 = (bins * _THIRD_DOWN - below)[:, None].astype(np.float32)
     above = np.minimum(below + 1, len(bins) - 1)
     return (1 - share_F1) * magnitude_FT[below] + share_F1 * magnitude_FT[above]
 

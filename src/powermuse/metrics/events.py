@@ -15,6 +15,8 @@ _MAXIMUM_S, _MEAN_S = 0.05, 0.1
 _ABOVE_MEAN = 0.5
 _ABOVE_CLIP = 0.2
 _APART_S = 0.03
+_TOP_PEAKS = 16
+_SILENT = 1e-3
 
 
 def validate(times_s: np.ndarray) -> None:
@@ -35,12 +37,12 @@ def onsets(envelope_T: np.ndarray, frame_rate_hz: float) -> np.ndarray:
     validate_envelope(envelope_T)
     envelope_T = np.sqrt(envelope_T)  # a closed hat beside a snare is an onset too
     around, near = round(_MEAN_S * frame_rate_hz), max(1, round(_MAXIMUM_S * frame_rate_hz))
-    largest = float(np.quantile(envelope_T, 0.98)) if len(envelope_T) else 0.0
-    if largest <= 1e-3:
+    highest = _windows(envelope_T, near).max(axis=1) if len(envelope_T) else envelope_T
+    top = np.sort(envelope_T[(envelope_T == highest) & (envelope_T > _SILENT)])[-_TOP_PEAKS:]
+    if not len(top):
         return np.zeros(0)
-    highest = _windows(envelope_T, near).max(axis=1)
     mean = _windows(envelope_T, around).mean(axis=1)
-    peak = (envelope_T == highest) & (envelope_T > mean + _ABOVE_MEAN * mean) & (envelope_T > _ABOVE_CLIP * largest)
+    peak = (envelope_T == highest) & (envelope_T > mean + _ABOVE_MEAN * mean) & (envelope_T > _ABOVE_CLIP * top.mean())
     frames = np.flatnonzero(peak)
     frames = frames[np.r_[True, np.diff(frames) > _APART_S * frame_rate_hz][: len(frames)]]
     return (frames + _between(envelope_T, frames)) / frame_rate_hz

@@ -54,7 +54,8 @@ def evaluate(
     reference: Sequence[np.ndarray], estimated: Sequence[np.ndarray], seed: int = 0, rounds: int = 200
 ) -> Spread:
     """Distance of two sets of clips, each clip's windows [n, D] one entry, with a bootstrap over entries (triplets):
-    windows of one clip are not independent. Both sets are drawn anew, alike where they are equally many."""
+    windows of one clip are not independent. Both sets are drawn anew, alike where they are equally many. A drawn set
+    holds fewer clips and so lies farther off: the interval is that of the draws about their mean, around the value."""
     directions = principal(np.concatenate(reference))
     real, made = ([x @ directions for x in clips] for clips in (reference, estimated))
     value = frechet(np.concatenate(real), np.concatenate(made))
@@ -65,7 +66,8 @@ def evaluate(
         one, other = np.concatenate([real[k] for k in pool]), np.concatenate([made[k] for k in chosen])
         least = min(len(one), len(other))
         drawn.append(frechet(one[:least], other[:least]))
-    return Spread(value, *(float(q) for q in np.quantile(drawn, (0.025, 0.975))))
+    low, high = np.quantile(np.array(drawn) - np.mean(drawn), (0.025, 0.975))
+    return Spread(value, max(0.0, value + float(low)), value + float(high))
 
 
 def flux(magnitude_FT: np.ndarray) -> float:
