@@ -157,7 +157,7 @@ FAMILIES: dict[str, Family] = {
         "open": ("..x...x...x...x.",),
         "conga": ("", "x..x..x.x..x..x."),
     }),
-    "cha_cha": Family("test", "4/4", 16, (104, 132), _STRAIGHT, {
+    "chacha": Family("test", "4/4", 16, (104, 132), _STRAIGHT, {
         "kick": ("X.....x.X.....x.", "......x.......x."),
         "bell": ("X...x...X...x...", "X.x.x.x.X.x.x.x."),
         "conga": ("..o.X...o.o.X.x.", "....X.......X.x."),

@@ -79,9 +79,12 @@ def _harmony(
 ) -> tuple[Score, Band, Chart, dict[str, str]]:
     """Chords j on instruments k; drums, where there are any, play another rhythm."""
     chart = charts.draw(chance, sources.split, rhythm.metre, tempo_bpm)
-    kinds = styles.PAD_STYLES if design.harmony == "pads" else styles.BAND_STYLES
-    band = bands.draw(chance, kinds, chance.choice(programs.sets_of(sources.split)))
-    parts = bands.play(chance, band, chart, tempo_bpm)
+    program_set = chance.choice(programs.sets_of(sources.split))
+    if design.harmony == "pads":
+        band = bands.draw(chance, styles.PAD_STYLES, program_set)
+        parts = bands.play(chance, band, chart, tempo_bpm)
+    else:
+        band, parts = sources.band(chance, chart, tempo_bpm, program_set)
     origin = {"harmony": design.harmony, **_told("harmony", band, chart, tempo_bpm)}
     if design.harmony == "band and drums":
         other = _another_rhythm(chance, rhythm, sources)
@@ -109,10 +112,9 @@ def _groove(
     chart = _another_chart(chance, other_chart, rhythm, tempo_bpm, sources.split)
     sets = programs.sets_of(sources.split)
     taken = frozenset(i.program for i in other_band.instruments)
-    band = bands.draw(chance, styles.BAND_STYLES, chance.choice(sets), taken)
-    parts = (drums, *bands.play(chance, band, chart, tempo_bpm))
+    band, parts = sources.band(chance, chart, tempo_bpm, chance.choice(sets), taken)
     told = _told("groove", band, chart, tempo_bpm)
-    return score._replace(parts=parts, chords=chart.chords(tempo_bpm)), origin | {"groove": "band"} | told
+    return score._replace(parts=(drums, *parts), chords=chart.chords(tempo_bpm)), origin | {"groove": "band"} | told
 
 
 def _another_rhythm(chance: random.Random, rhythm: Rhythm, sources: Sources) -> Rhythm:
