@@ -94,4 +94,5 @@ def test_triplets_of_grooves_are_pure_and_tell_what_they_came_from(kept):
     assert [compose(5, "test", i, Sources.for_split("test", ("own", "mma"), kept)) for i in range(6)] == found
     told = [t.origin for t in found if t.origin["rhythm_source"] == "mma"]
     assert told and all(":" in origin["rhythm_name"] for origin in told)
+    assert all(origin["clean"] == "false" for origin in told)
     assert all(len({truth.parts for truth in t.truths}) == 4 for t in found)

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from powermuse.data.render import charts, metres, progressions
+from powermuse.data.render import triplets as triplets_module
 from powermuse.data.render.mappings import GHOST, LOUDNESS, MAPPINGS
 from powermuse.data.render.metres import CLIP_S, METRES
 from powermuse.data.render.orchestrations import BORDER_S, TOGETHER_S, strokes
@@ -80,6 +81,20 @@ def test_half_have_one_tempo_and_the_others_clearly_two(everything):
     assert all(t.groove.tempo_bpm == t.harmony.tempo_bpm for t in same)
     ratios = [t.harmony.tempo_bpm / t.groove.tempo_bpm for t in everything if t.origin["same_tempo"] == "false"]
     assert all(0.7 <= ratio <= 1.4 and abs(ratio - 1) > 0.03 for ratio in ratios)
+
+
+def test_another_tempo_is_never_nearly_the_same():
+    rhythm = SOURCES["train"].rhythm(random.Random(1))
+    draws = [triplets_module._other_tempo(random.Random(i), 100.0, rhythm) / 100 for i in range(500)]
+    assert all(0.7 <= ratio <= 1.4 and abs(ratio - 1) > 0.03 for ratio in draws)
+    assert min(draws) < 0.75 and max(draws) > 1.35
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("metre", METRES.values(), ids=METRES)
+def test_every_split_has_rhythms_of_every_metre(split, metre):
+    drawn = [SOURCES[split].rhythm(random.Random(i), metre) for i in range(20)]
+    assert {rhythm.metre for rhythm in drawn} == {metre} and len({rhythm.hits for rhythm in drawn}) == 20
 
 
 def test_kinds_of_groove_and_harmony_are_equally_frequent(everything):
@@ -200,7 +215,7 @@ def test_the_harmony_clip_plays_its_chords(everything):
                 sounding += note.end_s - note.start_s
                 inside += (note.end_s - note.start_s) * (note.pitch % 12 in chord.pitch_classes)
         shares.append(inside / sounding)
-    assert min(shares) > 0.85 and statistics.mean(shares) > 0.96  # walking basses and leads pass other notes
+    assert min(shares) > 0.75 and statistics.mean(shares) > 0.96  # walking basses and leads pass other notes
 
 
 def test_a_cycle_of_chords_is_the_same_from_any_chord_and_in_any_key():

@@ -80,7 +80,8 @@ MAPPINGS: dict[str, Mapping] = {
         "cymbal": (Gesture("chords", "voicing", 0.9),), "perc": (_HIGH_DYAD,),
     }),
     "hocket": Mapping({
-        "kick": (_ROOT,), "snare": (Gesture("chords", "full", 0.35), _SHORT_ROOT), "tom": (Gesture("line", "descent", 0.6),),
+        "kick": (_ROOT,), "snare": (Gesture("chords", "full", 0.35), _SHORT_ROOT),
+        "tom": (Gesture("line", "descent", 0.6),),
         "hat": (Gesture("line", "next", 0.3),), "cymbal": (Gesture("chords", "triad", _LONG),), "perc": (_HIGH_DYAD,),
     }, order="alberti"),
     "chorale and bells": Mapping({

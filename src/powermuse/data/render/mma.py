@@ -30,6 +30,7 @@ INSTALL = "apt-get install mma"
 BARS_A_QUALITY = 4
 _FORMAT = 2
 _TIMEOUT_S = 60
+_TRIES = 60
 _BUSY = 0.9
 """Share of the bars in which a track must play."""
 _EARLY, _HELD = 0.1, 0.5
@@ -227,10 +228,10 @@ def draw(chance: random.Random, split: Split, metre: Metre | None, kept: Path, b
     With `band` one that has a bass and struck chords, else one whose drums play throughout.
     """
     families = by_family(split)
-    for attempt in range(1000):
+    for attempt in range(2 * _TRIES):
         groove = chance.choice(families[chance.choice(tuple(families))])
         played = play(groove, kept)
-        wanted = played is not None and (metre in (None, played.metre) or attempt > 500)
+        wanted = played is not None and (metre in (None, played.metre) or attempt >= _TRIES)
         if played is not None and wanted and (_has_band(played) if band else _has_drums(played)):
             return groove, played
     raise BadInput(f"none of mma's grooves of {split} can be played: {INSTALL}")

@@ -69,7 +69,9 @@ class Sources:
         """A rhythm of the split, in a given metre where one is given."""
         kind = chance.choices(self.kinds, [_SHARES[kind] for kind in self.kinds])[0]
         if kind == MMA:
-            return _drums_of(*mma.draw(chance, self.split, metre, self.kept, band=False), chance)
+            groove, played = mma.draw(chance, self.split, metre, self.kept, band=False)
+            if metre in (None, played.metre):
+                return _drums_of(groove, played, chance)
         songs = [song for song in self.songs if metre in (None, song.metre)]
         if kind == FREEDOOM and songs:
             family = chance.choice(sorted({song.family for song in songs}))
@@ -89,7 +91,9 @@ class Sources:
             groove, played = mma.draw(chance, self.split, chart.metre, self.kept, band=True)
             if played.metre == chart.metre:
                 band = mma_bands.draw(chance, groove, played, program_set, taken)
-                return band, mma_bands.play(band, played, chart, tempo_bpm)
+                parts = mma_bands.play(band, played, chart, tempo_bpm)
+                if all(part.notes for part in parts):
+                    return band, parts
         band = bands.draw(chance, styles.BAND_STYLES, program_set, taken)
         return band, bands.play(chance, band, chart, tempo_bpm)
 

@@ -31,7 +31,10 @@ class _Design(NamedTuple):
 
 
 def compose(seed: int, split: Split, index: int, sources: Sources) -> TripletScore:
-    """The triplet of a split under an index: a pure function. Of test and val four truths, of train one."""
+    """The triplet of a split under an index: a pure function. Of test and val four truths, of train one.
+
+    `origin["clean"]`: whether a model trained on it may be given away.
+    """
     if sources.split != split:
         raise ValueError(f"sources of {sources.split} for a triplet of {split}")
     design = _Design(index % 2 == 0, HARMONY_KINDS[index // 2 % 3], index // 6 % 2 == 1)
@@ -56,6 +59,7 @@ def compose(seed: int, split: Split, index: int, sources: Sources) -> TripletSco
         **groove_origin,
         **harmony_origin,
     }
+    origin["clean"] = str(not any(told.startswith("mma") for told in origin.values())).lower()
     return TripletScore(groove, harmony, truths, origin)
 
 
