@@ -24,7 +24,8 @@ from powermuse.training.trainer import Trainer
 
 STEPS, WARM_UP, SIDE = 5, 1, 2048
 SETTINGS = [
-    "training.batch=1", "training.threads=1", "tracking.mlflow=false", "codec.options.source=random",
+    "training.batch=1", "training.threads=1", "tracking.mlflow=false", "tracking.listen=0",
+    "codec.options.source=random",
     "training.log_every=1000000", "training.validate_every=1000000", "training.save_every=1000000",
 ]  # fmt: skip
 

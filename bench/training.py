@@ -30,7 +30,8 @@ from powermuse.training.trainer import Trainer
 
 WARM_UP, TURNS, STEPS, ROUNDS = 2, 10, 8, 3
 SETTINGS = [
-    "training.threads=1", "tracking.mlflow=false", "codec.options.source=random", "training.pairs=1000000",
+    "training.threads=1", "tracking.mlflow=false", "tracking.listen=0", "codec.options.source=random",
+    "training.pairs=1000000",
     "training.log_every=20", "training.validate_every=1000000", "training.save_every=1000000",
 ]  # fmt: skip
 

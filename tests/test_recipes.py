@@ -13,7 +13,7 @@ from powermuse.training.trainer import Trainer
 TOY = [
     "codec.name=mdct", "cascade.layers=1", "cascade.ffn_multiple=0.25", "cascade.heads=4", "training.batch=2",
     "training.pairs=4", "training.log_every=2", "training.validate_every=4", "training.validation_pairs=2",
-    "training.save_every=4", "tracking.mlflow=false",
+    "training.save_every=4", "tracking.mlflow=false", "tracking.listen=0",
 ]  # fmt: skip
 SMALL = {
     "masking": ["agent.options.hidden=16", "agent.options.heads=2"],
@@ -70,7 +70,8 @@ def test_a_target_steers_a_run_and_is_kept_by_its_checkpoint(dataset, tmp_path):
     made = recipe.load("tiny", [
         "codec.name=mdct", "agent.options.hidden=16", "agent.options.heads=2", "training.batch=4",
         "training.log_every=40", "training.validate_every=400", "training.save_every=400", "training.pairs=400",
-        "training.validation_pairs=4", "tracking.mlflow=false", "data.crop_frames=48", "target.rate=1",
+        "training.validation_pairs=4", "tracking.mlflow=false", "tracking.listen=0", "data.crop_frames=48",
+        "target.rate=1",
         "weights.mask.overlap=0", 'targets.complementarity=">= 0.85"',
     ])  # fmt: skip
     logged: list[dict[str, float]] = []

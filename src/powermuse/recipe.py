@@ -147,13 +147,18 @@ class NoiseRecipe:
 
 @dataclass(frozen=True)
 class TrackingRecipe:
-    """Where scalars go besides `log.jsonl`."""
+    """Where scalars go besides `log.jsonl`, and what is kept to be heard. Changes no number of a run."""
 
     mlflow: bool = True
-    """To MLflow as well, where it is installed."""
+    """To MLflow as well, where it is installed, with the machine's load, and what there is to hear."""
     uri: str = ""
     """MLflow store; empty means MLFLOW_TRACKING_URI, or else a database beside the run."""
     experiment: str = "powermuse"
+    tensorboard: bool = False
+    """To TensorBoard as well (extra `tensorboard`): event files in RUN/tensorboard."""
+    listen: int = 3
+    """Each validation composes the first validation pair (up to 8 s) into RUN/listen, as sound and picture; so many of
+    the newest stay, beside the first and the best. 0 for none; none either where the codec would have to be fetched."""
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,15 @@
 import importlib.util
 import json
-import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from powermuse.training import tracking
-from powermuse.training.tracking import JsonlTracker, MlflowTracker, RunningMeans
+from powermuse.training import runs, tracking
+from powermuse.training.tracking import JsonlTracker, RunningMeans
+from powermuse.types import MissingExtra
 from training.toys import toy
-
-needs_mlflow = pytest.mark.skipif(
-    importlib.util.find_spec("mlflow") is None, reason="mlflow is missing: pip install 'powermuse[track]'"
-)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -70,59 +65,15 @@ def test_nested_settings_are_flattened_to_dotted_names():
     assert tracking.flat({"a": {"b": {"c": 1}, "d": [2]}, "e": None}) == {"a.b.c": 1, "a.d": [2], "e": None}
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder of runs; the SQLite store that MLflow begins beside them is the real one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield tmp_path_factory.mktemp("runs")
-
-
-@needs_mlflow
-@pytest.mark.filterwarnings("ignore")  # its own
-def test_an_mlflow_run_is_the_same_after_a_resume_and_holds_recipe_and_scalars(store):
-    from mlflow import MlflowClient
-
-    recipe = toy("tracking={mlflow: true, experiment: toys}")
-    run = store / "first"
-    run.mkdir()
-    for seen, finished in ((4, False), (8, True)):
-        kinds = tracking.trackers(run, recipe, seen - 4)
-        assert [type(t) for t in kinds] == [JsonlTracker, MlflowTracker]
-        for tracker in kinds:
-            tracker.log(seen, "train", {"loss": 1.0 / seen, "latent.groove": math.pi})
-            tracker.close(finished=finished)
-        client = MlflowClient(tracking_uri=f"sqlite:///{store}/mlflow.db")
-        (found,) = client.search_runs([client.get_experiment_by_name("toys").experiment_id])
-        assert found.info.status == ("FINISHED" if finished else "KILLED")
-    assert found.info.run_name == "first"
-    assert [(m.step, m.value) for m in client.get_metric_history(found.info.run_id, "train/loss")] == [
-        (4, 0.25),
-        (8, 0.125),
-    ]
-    assert found.data.metrics["train/latent.groove"] == math.pi
-    assert found.data.params["training.batch"] == "4"
-    assert found.data.params["weights.mask.balance"] == "15.0"
-
-
-@needs_mlflow
-@pytest.mark.filterwarnings("ignore")
-def test_a_run_whose_mlflow_record_was_deleted_begins_another(store):
-    from mlflow import MlflowClient
-
-    recipe = toy("tracking={mlflow: true, experiment: deleted}")
-    run = store / "second"
-    run.mkdir()
-    MlflowTracker(run, recipe).close(finished=False)
-    first = json.loads((run / "mlflow.json").read_text())["run_id"]
-    (run / "mlflow.json").write_text(json.dumps({"uri": f"sqlite:///{store}/mlflow.db", "run_id": "0" * 32}))
-    MlflowTracker(run, recipe).close(finished=True)
-    second = json.loads((run / "mlflow.json").read_text())["run_id"]
-    assert second not in (first, "0" * 32)
-    assert MlflowClient(tracking_uri=f"sqlite:///{store}/mlflow.db").get_run(second).info.status == "FINISHED"
-
-
 def test_without_mlflow_or_where_it_is_not_wanted_there_is_the_log_alone(tmp_path):
     (only,) = tracking.trackers(tmp_path, toy("tracking.mlflow=false"), 0)
     assert isinstance(only, JsonlTracker)
     only.close(finished=True)
+
+
+def test_tensorboard_that_is_asked_for_and_not_there_is_named_before_anything_begins(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tensorboard" else find(name))
+    runs.check_settings(toy())
+    with pytest.raises(MissingExtra, match=r"tensorboard.* pip install 'powermuse\[tensorboard\]'"):
+        runs.check_settings(toy("tracking.tensorboard=true"))

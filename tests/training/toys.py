@@ -18,7 +18,7 @@ training:
   validate_every: 28
   validation_pairs: 8
   save_every: 20
-tracking: {mlflow: false}
+tracking: {mlflow: false, listen: 0}
 weights: {latent.groove: 0.3, latent.harmony: 0.3, mask.overlap: 1.0, mask.balance: 15.0}
 """
 

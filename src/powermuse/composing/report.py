@@ -3,6 +3,7 @@
 import io
 import json
 import warnings
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -109,13 +110,7 @@ def draw(blend: Blend, report: dict[str, Any]) -> bytes:
     axes = figure.subplots(6, 1, sharex=True, height_ratios=[2, 2, 2, 1.3, 1.2, 1.2])
     seconds = blend.wav_CN.shape[1] / blend.sample_rate_hz
     sounds = {"groove": blend.groove.wav_CN, "harmony": blend.harmony.wav_CN, "blend": blend.wav_CN}
-    for axis, (name, wav_CN) in zip(axes, sounds.items(), strict=False):
-        axis.imshow(
-            _spectrogram(wav_CN, blend.sample_rate_hz), origin="lower", aspect="auto", cmap="magma", vmin=-80, vmax=-10,
-            extent=(0, seconds, 0, 128), interpolation="nearest",
-        )  # fmt: skip
-        bands = 128 * hz_to_mel(np.array(_TICKS_HZ)) / hz_to_mel(np.array(blend.sample_rate_hz / 2))
-        axis.set(ylabel=f"{name}\nHz", yticks=bands, yticklabels=[f"{hz:g}" for hz in _TICKS_HZ])
+    draw_spectrograms(axes[:3], sounds, blend.sample_rate_hz)
     _draw_masks(axes[3], blend, seconds)
     for offset, (name, wav_CN) in enumerate(sounds.items()):
         _draw_wave(axes[4], wav_CN[0], seconds, -offset, name)
@@ -126,6 +121,22 @@ def draw(blend: Blend, report: dict[str, Any]) -> bytes:
     axes[5].set(ylabel="onset\nenvelope", yticks=[], xlabel="seconds", xlim=(0, seconds))
     axes[4].legend(loc="upper right", fontsize="small", ncols=3)
     figure.suptitle(_title(report), parse_math=False)
+    return png(figure)
+
+
+def draw_spectrograms(axes: Iterable[Any], sounds: dict[str, np.ndarray], sample_rate_hz: int) -> None:
+    """Mel spectrograms of sounds [1, N] by name, one on each axis, in dB on one scale."""
+    for axis, (name, wav_CN) in zip(axes, sounds.items(), strict=True):
+        axis.imshow(
+            _spectrogram(wav_CN, sample_rate_hz), origin="lower", aspect="auto", cmap="magma", vmin=-80, vmax=-10,
+            extent=(0, wav_CN.shape[1] / sample_rate_hz, 0, 128), interpolation="nearest",
+        )  # fmt: skip
+        bands = 128 * hz_to_mel(np.array(_TICKS_HZ)) / hz_to_mel(np.array(sample_rate_hz / 2))
+        axis.set(ylabel=f"{name}\nHz", yticks=bands, yticklabels=[f"{hz:g}" for hz in _TICKS_HZ])
+
+
+def png(figure: Any) -> bytes:
+    """A matplotlib figure as the content of a file."""
     content = io.BytesIO()
     with warnings.catch_warnings():  # a name in a script that the font lacks shows as boxes; that is no fault
         warnings.filterwarnings("ignore", message="Glyph .* missing")

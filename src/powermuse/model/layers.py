@@ -50,7 +50,9 @@ class FeedForward(nn.Sequential):
 
     def forward(self, x_BTW: Tensor) -> Tensor:
         """[B, T, W] -> [B, T, W]."""
-        if x_BTW.device.type != "cpu" or x_BTW.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+        lean = x_BTW.device.type == "cpu" and x_BTW.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        # Who watches the parts, to name one that goes wrong, wants them called; the numbers are the same to the bit.
+        if not lean or any(part._forward_hooks for part in self):
             plain: Tensor = self[3](self[2](self[1](self[0](x_BTW))))
             return plain
         inward, outward = self[0], self[3]

@@ -41,7 +41,7 @@ class Learner:
             raise BadInput(
                 f"weights: a term looks at the truth, which {recipe.data.pairing} pairs lack; use data.pairing=unity"
             )
-        self.codec = self._codec() if self.objective.needs_sound else None
+        self.codec = self.make_codec() if self.objective.needs_sound else None
 
     def set_up(self) -> None:
         """Optimisers, adversary and targets, on the device: when all that may be refused has been looked at."""
@@ -122,6 +122,19 @@ class Learner:
             **signs.observed(outcome, self.objective.latent_mean_D),
         }
 
+    @torch.no_grad()
+    def compose(self, pair: Pair) -> Tensor:
+        """The blends of a batch by the averaged weights. By this rank alone, and everything is left as it was."""
+        self.bare_model.eval()
+        with self.average.applied(), self.fabric.autocast():
+            _, composition = self.bare_model(pair.groove, pair.harmony)
+        self.bare_model.train()
+        return composition.blend_BDT.float()
+
+    def make_codec(self) -> Codec:
+        """The codec as training wants it: to decode with, on the device."""
+        return weights.build_codec(self.recipe).keep_decoder().to(self.fabric.device)
+
     def state(self) -> Tensors:
         """Every tensor that decides how it goes on, by group and name."""
         tensors = {
@@ -167,6 +180,3 @@ class Learner:
         made = Adversary(self.recipe.adversary, latent_dim, settings.learning_rate, settings.weight_decay)
         made.network.to(self.fabric.device)
         return made
-
-    def _codec(self) -> Codec:
-        return weights.build_codec(self.recipe).keep_decoder().to(self.fabric.device)

@@ -8,6 +8,7 @@ from typing import Any
 from powermuse import disk, recipe, registry
 from powermuse.data.shards import Dataset, Header
 from powermuse.recipe import Recipe
+from powermuse.training import tracking
 from powermuse.training.tracking import flat
 from powermuse.types import BadInput
 
@@ -20,6 +21,7 @@ _ABOVE_ZERO = (
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "training.learning_rate", "training.weight_decay", "training.threads", "training.monitor", "cascade.input_noise",
+    "tracking.listen",
 )  # fmt: skip
 
 
@@ -44,7 +46,8 @@ def check_free(folder: Path) -> None:
 
 
 def check_settings(wanted: Recipe) -> None:
-    """Raises BadInput for a setting that no run can have, by its name."""
+    """Raises BadInput for a setting that no run can have, by its name; MissingExtra for a tracker that is not there."""
+    tracking.check(wanted)
     settings = recipe_settings(wanted)
     for key in _ABOVE_ZERO:
         if not settings[key] > 0:

@@ -39,7 +39,7 @@ def toy(full: Recipe, agent: Agent, least_crop: int, least_decode: int) -> Recip
         training=training,
         # From the first pair on: the full curriculum may begin after days.
         noise=dataclasses.replace(full.noise, start=0, step=BATCH),
-        tracking=dataclasses.replace(full.tracking, mlflow=False),
+        tracking=dataclasses.replace(full.tracking, mlflow=False, tensorboard=False, listen=0),
     )
 
 

@@ -1,29 +1,44 @@
-"""Where a run's scalars go: `log.jsonl` always, MLflow where it is installed."""
+"""Where a run's scalars go: `log.jsonl` always, MLflow where it is installed, TensorBoard where it is asked for."""
 
-import dataclasses
 import importlib.util
 import json
-import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
 from powermuse import disk
 from powermuse.recipe import Recipe
-from powermuse.types import Outcome
+from powermuse.types import MissingExtra, Outcome
 
 CLOCK = "clock."
 """Prefix of the fields that differ from run to run: times and speeds."""
 
 
+LOG = "log.jsonl"
+ABOUT = ("recipe.yaml", "data.json", "environment.json")
+"""What the folder of a run says of it."""
+
+
+class Heard(NamedTuple):
+    """The fixed validation pair at one moment of a run, as files in RUN/listen."""
+
+    seen: int
+    sounds: dict[str, Path]
+    """The blend, and with the first of a process groove and harmony."""
+    picture: Path
+    sample_rate_hz: int
+
+
 class Tracker(Protocol):
-    """Something that keeps scalars."""
+    """Something that keeps scalars, and what there is to hear."""
 
     def log(self, seen: int, split: str, scalars: dict[str, float]) -> None:
         """Keeps the scalars of one moment of a run."""
+
+    def keep(self, heard: Heard) -> None:
+        """Keeps sounds and a picture."""
 
     def close(self, *, finished: bool) -> None:
         """Ends the record; `finished` tells an ended run from an interrupted one."""
@@ -42,6 +57,9 @@ class JsonlTracker:
         self._file.write(json.dumps({"seen": seen, "split": split, **scalars}) + "\n")
         self._file.flush()
 
+    def keep(self, heard: Heard) -> None:
+        """Nothing to do: the files are in the run already."""
+
     def close(self, *, finished: bool) -> None:
         """Closes the file."""
         self._file.close()
@@ -56,64 +74,23 @@ def _whole_lines(path: Path) -> list[str]:
     return [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
-class MlflowTracker:
-    """Every scalar to an MLflow run that is the same before and after a resume."""
-
-    def __init__(self, run: Path, recipe: Recipe) -> None:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        from mlflow import MlflowClient
-
-        for chatty in ("mlflow", "alembic"):  # after the import, which sets them to talk
-            logging.getLogger(chatty).setLevel(logging.WARNING)
-
-        uri = (
-            recipe.tracking.uri
-            or os.environ.get("MLFLOW_TRACKING_URI")
-            or f"sqlite:///{run.absolute().parent}/mlflow.db"
-        )
-        self._client = MlflowClient(tracking_uri=uri)
-        self._id = self._resumed(run, uri) or self._created(run, uri, recipe)
-
-    def log(self, seen: int, split: str, scalars: dict[str, float]) -> None:
-        """One batch of metrics, `seen` as the step."""
-        from mlflow.entities import Metric
-        from mlflow.utils.time import get_current_time_millis
-
-        now = get_current_time_millis()
-        self._client.log_batch(self._id, [Metric(f"{split}/{k}", v, now, seen) for k, v in scalars.items()])
-
-    def close(self, *, finished: bool) -> None:
-        """Marks the run finished or killed."""
-        self._client.set_terminated(self._id, "FINISHED" if finished else "KILLED")
-
-    def _resumed(self, run: Path, uri: str) -> str | None:
-        from mlflow.exceptions import MlflowException
-
-        note = run / "mlflow.json"
-        if not note.exists() or (known := json.loads(note.read_text()))["uri"] != uri:
-            return None
-        run_id: str = known["run_id"]
-        try:
-            self._client.update_run(run_id, "RUNNING")
-        except MlflowException:  # somebody deleted the record: begin another
-            return None
-        return run_id
-
-    def _created(self, run: Path, uri: str, recipe: Recipe) -> str:
-        experiment = self._client.get_experiment_by_name(recipe.tracking.experiment)
-        number = experiment.experiment_id if experiment else self._client.create_experiment(recipe.tracking.experiment)
-        run_id: str = self._client.create_run(number, run_name=run.name).info.run_id
-        for key, value in flat(dataclasses.asdict(recipe)).items():
-            self._client.log_param(run_id, key, value)
-        disk.write_text(run / "mlflow.json", json.dumps({"uri": uri, "run_id": run_id}))
-        return run_id
+def check(recipe: Recipe) -> None:
+    """Raises MissingExtra where a recipe asks for a tracker that is not installed."""
+    if recipe.tracking.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise MissingExtra("tracking.tensorboard=true", "tensorboard")
 
 
-def trackers(run: Path, recipe: Recipe, seen: int) -> list[Tracker]:
-    """The trackers of a run that stands at `seen`."""
-    made: list[Tracker] = [JsonlTracker(run / "log.jsonl", seen)]
+def trackers(run: Path, recipe: Recipe, seen: int, say: Callable[[str], None] = lambda _: None) -> list[Tracker]:
+    """The trackers of a run that stands at `seen`. Raises BadInput where a new run's MLflow store cannot be used."""
+    made: list[Tracker] = [JsonlTracker(run / LOG, seen)]
     if recipe.tracking.mlflow and importlib.util.find_spec("mlflow") is not None:
-        made.append(MlflowTracker(run, recipe))
+        from powermuse.training.mlflow_tracker import MlflowTracker  # here, for it builds upon this module
+
+        made.append(MlflowTracker(run, recipe, say))
+    if recipe.tracking.tensorboard:
+        from powermuse.training.tensorboard_tracker import TensorboardTracker
+
+        made.append(TensorboardTracker(run, seen))
     return made
 
 

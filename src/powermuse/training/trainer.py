@@ -14,9 +14,10 @@ from powermuse import disk, weights
 from powermuse.data.pairs import PairSource, validation_source
 from powermuse.data.shards import Dataset
 from powermuse.recipe import Recipe
-from powermuse.training import checkpoint, health, runs, tracking
+from powermuse.training import checkpoint, environment, health, runs, tracking
 from powermuse.training.checkpoint import Checkpoint
 from powermuse.training.learner import Learner
+from powermuse.training.listening import Listening
 from powermuse.training.monitor import Monitor
 from powermuse.training.parallel import Parallel
 from powermuse.training.signals import stop_signals
@@ -71,6 +72,8 @@ class Trainer:
         self._resume()
         self.monitor = Monitor(self.settings.monitor, self.learner.bare_model, self.run, self._say)
         self.speed = Speed(recipe.data.crop_frames, self.fabric.device, self.parallel.world)
+        self.trackers: list[tracking.Tracker] = []
+        self.listening: Listening | None = None
 
     def fit(self) -> Ended:
         """Runs to `training.pairs`, or until SIGINT or SIGTERM, saving either way. Raises LostRank where another
@@ -81,7 +84,8 @@ class Trainer:
             return self._fit()
 
     def _fit(self) -> Ended:
-        self.trackers = tracking.trackers(self.run, self.recipe, self.seen) if self.parallel.first else []
+        if self.parallel.first:
+            self._open_records()
         self.speed.begin()
         finished, stopped = False, 0
         try:
@@ -106,6 +110,13 @@ class Trainer:
             disk.remove_unfinished(self._checkpoints)
             disk.remove_unfinished(self.run)
         self.parallel.wait()
+
+    def _open_records(self) -> None:
+        """What the first rank keeps of a run that others may look at while it trains."""
+        environment.record(self.run, self.seen, self.parallel.world)
+        self.trackers = tracking.trackers(self.run, self.recipe, self.seen, self._say)
+        if self.validation is not None and self.recipe.tracking.listen:
+            self.listening = Listening(self.run, self.recipe, self.learner, self.validation, self._say)
 
     def _advance(self) -> None:
         """One step and whatever is due after it."""
@@ -177,9 +188,17 @@ class Trainer:
         self._track("val", scalars)
         if improved:
             self.best, self.best_at = scalars["loss"], self.seen
+        self._listen(scalars["loss"])
         self.speed.begin()
         self.report(Progress(self.seen, self.settings.pairs, {f"val.{k}": v for k, v in scalars.items()}))
         return improved
+
+    def _listen(self, loss: float) -> None:
+        """On the first rank alone, while the others go on to where they wait for it."""
+        heard = self.listening.hear(self.seen, loss, self.best_at) if self.listening else None
+        if heard is not None:
+            for tracker in self.trackers:
+                tracker.keep(heard)
 
     def _validated(self) -> tracking.RunningMeans:
         """Means over the validation batches that are this rank's. Ranks take turns; one that has none in the last round
