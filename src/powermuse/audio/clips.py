@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from powermuse.types import BadInput
@@ -67,12 +66,23 @@ def limit_peaks(wav_CN: np.ndarray, peak: float, sample_rate_hz: int) -> np.ndar
     if float(np.abs(wav_CN).max(initial=0.0)) <= peak:
         return wav_CN.astype(np.float32)
     reach = max(1, round(_LOOKAHEAD_S * sample_rate_hz))
-    loudest = torch.from_numpy(np.abs(wav_CN).max(axis=0).astype(np.float32))[None, None]
-    held = F.max_pool1d(F.pad(loudest, (2 * reach, 2 * reach)), 2 * reach + 1, stride=1)
-    needed = (peak / held.clamp_min(peak))[0, 0].double()
-    kernel = torch.hann_window(2 * reach + 3, periodic=False, dtype=torch.float64)[1:-1]
-    gain = F.conv1d(needed[None, None], (kernel / kernel.sum())[None, None])[0, 0].numpy()
-    return np.clip(wav_CN * gain, -peak, peak).astype(np.float32)
+    loudest_N = np.pad(np.abs(wav_CN).max(axis=0).astype(np.float64), 2 * reach)
+    less_N = 1.0 - peak / np.maximum(_sliding_maximum(loudest_N, 2 * reach + 1), peak)
+    kernel = np.hanning(2 * reach + 3)[1:-1]
+    length = len(less_N) + len(kernel) - 1
+    smooth_N = np.fft.irfft(np.fft.rfft(less_N, length) * np.fft.rfft(kernel / kernel.sum(), length), length)
+    gain_N = 1.0 - smooth_N[2 * reach : len(less_N)]
+    return np.clip(wav_CN * gain_N, -peak, peak).astype(np.float32)
+
+
+def _sliding_maximum(x_N: np.ndarray, width: int) -> np.ndarray:
+    """Maximum of each `width` samples in a row, [N - width + 1]: of windows of a power of two, then of two of those."""
+    span = 1
+    while 2 * span <= width:
+        x_N = np.maximum(x_N[:-span], x_N[span:])
+        span *= 2
+    rest = width - span
+    return np.maximum(x_N[: len(x_N) - rest], x_N[rest:]) if rest else x_N
 
 
 def window_starts(frames: int, window: int, hop: int) -> list[int]:

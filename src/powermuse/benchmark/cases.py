@@ -22,6 +22,8 @@ SAME_CLIP, SILENT, OTHER_A, OTHER_B = "A = B", "silence", "shuffled A", "shuffle
 SPECIAL = {SAME_CLIP: 4, SILENT: 4, OTHER_A: 12, OTHER_B: 12}
 """How many of each special case there are: the first triplets."""
 REAL = "real pairs"
+COUNTED = (SAME_TEMPO, OTHER_TEMPO, REAL)
+"""Groups whose cases are no special ones."""
 
 
 class Label(NamedTuple):

@@ -1,22 +1,17 @@
 """From trials to a report: values by case, set figures, gates, leakage cards, examples to hear."""
 
-import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 from powermuse.benchmark import bars, cases, gates, leakage, legend, results, swap
 from powermuse.benchmark.intervals import Interval
-from powermuse.benchmark.results import ALL, TRUTH, Example, Group, Report, System
+from powermuse.benchmark.results import ALL, TRUTH, Example, Report, System
 from powermuse.benchmark.swap import OnProgress, Plan, Trial
 from powermuse.metrics import quality
 from powermuse.metrics.score import Score
-
-_COUNTED = (cases.SAME_TEMPO, cases.OTHER_TEMPO, cases.REAL)
-_REAL_GROUP = Group(cases.REAL, "recordings, of which nothing is known but how they sound")
-_HEARD_FROM = ("A", "B")
 
 
 def evaluate(plan: Plan, out: Path, on_progress: OnProgress = lambda *_: None) -> Report:
@@ -26,14 +21,12 @@ def evaluate(plan: Plan, out: Path, on_progress: OnProgress = lambda *_: None) -
     found = swap.by_system(trials)
     kept = [row for row in rows if row.name in found]
     told = _values(found)
-    groups = (*results.GROUPS, _REAL_GROUP)
     report = Report(
         title=f"Swap benchmark: {Path(plan.benchmark).name}",
         systems=tuple(System(row.name, row.kind, row.description) for row in kept),
         metrics=tuple(m for m in legend.EVERY if m is legend.FRECHET or _is_told(m.name, told)),
         cases=_cases(trials),
         values=told,
-        groups=groups,
         sets={ALL: _frechet(found)},
         leakage=leakage.cards(kept, found),
         examples=_examples(plan, trials, out),
@@ -51,7 +44,7 @@ def _values(found: dict[str, list[Trial]]) -> results.Values:
         values[system] = {}
         for trial in trials:
             known = {m.name: trial.values.get(m.name) for m in legend.EVERY if m.name in trial.values}
-            if trial.group in _COUNTED and trial.case in truths:
+            if trial.group in cases.COUNTED and trial.case in truths:
                 known[legend.PASSED.name] = _passes(trial.values, truths[trial.case])
             values[system][trial.case] = known
     return values
@@ -81,13 +74,13 @@ def _is_told(metric: str, values: results.Values) -> bool:
 def _cases(trials: Sequence[Trial]) -> tuple[results.Case, ...]:
     groups = {trial.case: trial.group for trial in trials}
     return tuple(
-        results.Case(case, case, (ALL, group) if group in _COUNTED else (group,)) for case, group in groups.items()
+        results.Case(case, case, (ALL, group) if group in cases.COUNTED else (group,)) for case, group in groups.items()
     )
 
 
 def _frechet(found: dict[str, list[Trial]]) -> dict[str, dict[str, Interval]]:
     """Of each system's blends to the truths, clip by clip the same triplets."""
-    truths = {t.case: t.windows for t in found.get(TRUTH, []) if t.group in _COUNTED and t.windows is not None}
+    truths = {t.case: t.windows for t in found.get(TRUTH, []) if t.group in cases.COUNTED and t.windows is not None}
     told: dict[str, dict[str, Interval]] = {}
     for system, trials in found.items():
         blends = {t.case: t.windows for t in trials if t.case in truths and t.windows is not None}
@@ -105,7 +98,7 @@ def _examples(plan: Plan, trials: Sequence[Trial], out: Path) -> tuple[Example, 
     folder = out / "sounds"
     folder.mkdir(parents=True, exist_ok=True)
     for trial in trials:
-        if trial.sound is None or trial.group not in _COUNTED:
+        if trial.sound is None or trial.group not in cases.COUNTED:
             continue
         groups[trial.case] = trial.group
         name = f"{trial.sound.stem}.{trial.sound.parent.name}{trial.sound.suffix}"
@@ -119,6 +112,7 @@ def _examples(plan: Plan, trials: Sequence[Trial], out: Path) -> tuple[Example, 
 
 
 def _in_front(first: str, sounds: dict[str, str]) -> dict[str, str]:
+    """The sounds with one of them before the others."""
     return {name: sounds[name] for name in sorted(sounds, key=lambda name: name != first)}
 
 

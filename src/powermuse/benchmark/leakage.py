@@ -42,7 +42,14 @@ def _change(name: str, found: Found, changed: str, metric: str, falls: bool) -> 
         truth_after = truth_before
     passed = after <= truth_after + _ROOM if falls else abs(after - before) <= _ROOM
     return Change(
-        "A" if changed == "A" else "B", metric, "falls" if falls else "stays", before, after, truth_before, truth_after, passed
+        "A" if changed == "A" else "B",
+        metric,
+        "falls" if falls else "stays",
+        before,
+        after,
+        truth_before,
+        truth_after,
+        passed,
     )
 
 

@@ -68,7 +68,9 @@ GROUPS = (
     Group(OTHER, "A and B have different tempi; B's chords stay on B's clock"),
     Group("A = B", "the same clip twice: it should come back"),
     Group("silence", "A or B is silent"),
-    Group("shuffled B", "scored against the B of another triplet: harmony should fall to chance"),
+    Group("shuffled A", "made from the A of another triplet: rhythm should fall to chance, harmony stay"),
+    Group("shuffled B", "made from the B of another triplet: harmony should fall to chance, rhythm stay"),
+    Group("real pairs", "recordings, of which nothing is known but how they sound"),
 )
 
 
@@ -139,6 +141,8 @@ class Report:
     """By system, case, metric; what is not there could not be measured."""
     groups: tuple[Group, ...] = GROUPS
     gates: tuple[Gate, ...] = ()
+    sets: Means = field(default_factory=dict)
+    """Figures of whole sets of blends and not of cases, by group, system, metric."""
     leakage: tuple[LeakageCard, ...] = ()
     examples: tuple[Example, ...] = ()
     provenance: dict[str, str] = field(default_factory=dict)
@@ -154,6 +158,9 @@ class Report:
         _known("case", {*(c for by in self.values.values() for c in by), *(e.case for e in self.examples)}, cases)
         _known("metric", {m for by in self.values.values() for one in by.values() for m in one}, metrics)
         _known("metric", {gate.metric for gate in self.gates}, metrics)
+        of_sets = [(system, of) for by in self.sets.values() for system, of in by.items()]
+        _known("system", {system for system, _ in of_sets}, systems)
+        _known("metric", {metric for _, of in of_sets for metric in of}, metrics)
         _known("group", {*(g for c in self.cases for g in c.groups), *(gate.group for gate in self.gates)}, groups)
 
     @cached_property
@@ -165,6 +172,8 @@ class Report:
         }
 
     def _mean(self, group: Group, system: System, metric: Metric) -> Interval:
+        if (of_set := self.sets.get(group.name, {}).get(system.name, {}).get(metric.name)) is not None:
+            return of_set
         cases = [case for case in self.cases if group.name in case.groups]
         values = [self.value(system.name, case.name, metric.name) for case in cases]
         return bootstrap_interval(values, [case.triplet for case in cases], self.seed)
@@ -230,6 +239,10 @@ def from_json(text: str) -> Report:
         body["examples"] = tuple(Example(**one) for one in body["examples"])
         body["cases"] = tuple(Case(**{**one, "groups": tuple(one["groups"])}) for one in body["cases"])
         body["gates"] = tuple(Gate(**{**one, "easy": tuple(one["easy"])}) for one in body["gates"])
+        body["sets"] = {
+            group: {system: {m: Interval(**i) for m, i in of.items()} for system, of in by.items()}
+            for group, by in body["sets"].items()
+        }
         body["leakage"] = tuple(
             LeakageCard(one["system"], tuple(Change(**change) for change in one["changes"])) for one in body["leakage"]
         )

@@ -66,6 +66,8 @@ class Trial(NamedTuple):
 
 def run(plan: Plan, on_progress: OnProgress = lambda *_: None) -> list[Trial]:
     """All trials, system by system within a case, in the order of the cases. Raises BadInput."""
+    if plan.judges:
+        judging.check_judges()
     benchmark = cases.open_cases(plan.benchmark, plan.count)
     numbers = [(number,) for number in range(len(benchmark))]
     trials: list[Trial] = []
@@ -163,11 +165,13 @@ class _Turn:
         case = Case(blend_N, self.material.sources)
         if keep:
             files.write(at.with_suffix(".flac"), blend_N[None] / max(1.0, float(np.abs(blend_N).max())), SAMPLE_RATE_HZ)
-        if (windows := judging.embedding(blend_N)) is not None:
+        if self.label.group in cases.COUNTED and (windows := judging.embedding(blend_N)) is not None:
             disk.write_bytes(at.with_suffix(".safetensors"), safetensors.numpy.save({"windows": windows}))
         prepared = cases.without(self.prepared, system.truth)
         if self.judged:
-            disk.write_text(at.with_suffix(".judges.json"), _json(judging.judged(case, system.truth)))
+            disk.write_text(
+                at.with_suffix(".judges.json"), _json(judging.judged(blend_N, self.material.sources, system.truth))
+            )
         disk.write_text(at.with_suffix(".json"), _json(score.evaluate(case, prepared)))
 
     def _path(self, system: System) -> Path:
@@ -196,6 +200,20 @@ def _clean(blend_N: np.ndarray) -> np.ndarray:
 
 def _json(values: Score) -> str:
     return json.dumps({name: None if v is None or not math.isfinite(v) else v for name, v in values.items()})
+
+
+def sources_of(plan: Plan, names: Sequence[str], folder: Path) -> dict[str, dict[str, str]]:
+    """Writes A and B of the named cases into a folder; their files, relative to the one above, by case and side."""
+    benchmark = cases.open_cases(plan.benchmark, plan.count)
+    wanted = {benchmark.label(number).name: number for number in range(len(benchmark))}
+    written: dict[str, dict[str, str]] = {}
+    for name in names:
+        written[name] = {}
+        for side, wav_N in zip("AB", benchmark.material(wanted[name]).clips, strict=True):
+            file = folder / f"{wanted[name]:05d}.{side}.flac"
+            files.write(file, wav_N[None] / max(1.0, float(np.abs(wav_N).max())), SAMPLE_RATE_HZ)
+            written[name][side] = f"{folder.name}/{file.name}"
+    return written
 
 
 def by_system(trials: Sequence[Trial]) -> dict[str, list[Trial]]:

@@ -87,7 +87,9 @@ def _references() -> list[System]:
     return [
         System(TRUTH, "reference", "B's chords and instruments, played from A's drums", VERSION, truth(0)),
         System(ANOTHER, "reference", "the same, played from them in another way", VERSION, truth(1), truth=1),
-        System(THROUGH_CODEC, "reference", f"the truth, encoded and decoded by {_REFERENCE_CODEC}", VERSION, through_codec),
+        System(
+            THROUGH_CODEC, "reference", f"the truth, encoded and decoded by {_REFERENCE_CODEC}", VERSION, through_codec
+        ),
     ]
 
 
