@@ -33,7 +33,9 @@ def evaluate(plan: Plan, out: Path, on_progress: OnProgress = lambda *_: None) -
         provenance=_provenance(plan),
         seed=plan.seed,
     )
-    return replace(report, gates=tuple(gates.judge(report, bar) for bar in bars.bars(report)))
+    groups = [group.name for group in report.filled_groups if group.name in (ALL, *cases.COUNTED)]
+    judged = (gates.judge(report, bar, group) for group in groups for bar in bars.bars(report, group))
+    return replace(report, gates=tuple(judged))
 
 
 def _values(found: dict[str, list[Trial]]) -> results.Values:
@@ -56,7 +58,7 @@ def _passes(blend: Score, truth: Score) -> float | None:
     excess = blend.get("copy.excess")
     if excess is None or any(a is None or b is None for a, b in pairs.values()):
         return None
-    (env, env_truth), (chords, chords_truth), (leak, leak_truth) = pairs.values()  # type: ignore[misc]
+    (env, env_truth), (chords, chords_truth), (leak, leak_truth) = pairs.values()
     assert None not in (env, env_truth, chords, chords_truth, leak, leak_truth)
     held = (
         env >= bars.RHYTHM * env_truth,  # type: ignore[operator]
@@ -119,7 +121,9 @@ def _in_front(first: str, sounds: dict[str, str]) -> dict[str, str]:
 def _provenance(plan: Plan) -> dict[str, str]:
     return {
         "benchmark": Path(plan.benchmark).name,
-        **{f"benchmark.{key}": value for key, value in cases.open_cases(plan.benchmark, plan.count).identity.items()},
+        **{
+            f"benchmark.{key}": value for key, value in cases.open_cases(plan.benchmark, plan.triplets).identity.items()
+        },
         "models": ", ".join(plan.models) or "none",
         "powermuse": version("powermuse"),
         "scores": str(swap.VERSION),

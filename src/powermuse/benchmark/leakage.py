@@ -1,6 +1,7 @@
 """Leakage cards: exchange one clip, and see that only what it should decide moves."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -22,15 +23,16 @@ def cards(rows: Sequence[System], found: Found) -> tuple[LeakageCard, ...]:
 
 def _card(name: str, found: Found) -> LeakageCard | None:
     changes = [
-        _change(name, found, changed, metric, falls)
-        for changed in ("A", "B")
-        for metric, falls in ((_RHYTHM, changed == "A"), (_HARMONY, changed == "B"))
+        _change(name, found, "A", _RHYTHM, falls=True),
+        _change(name, found, "A", _HARMONY, falls=False),
+        _change(name, found, "B", _HARMONY, falls=True),
+        _change(name, found, "B", _RHYTHM, falls=False),
     ]
     known = tuple(change for change in changes if change is not None)
     return LeakageCard(name, known) if known else None
 
 
-def _change(name: str, found: Found, changed: str, metric: str, falls: bool) -> Change | None:
+def _change(name: str, found: Found, changed: Literal["A", "B"], metric: str, falls: bool) -> Change | None:
     """Agreement with the old clips before and after one of them was exchanged, on the same triplets. What should fall
     is held against a truth that has neither of the old clips, what should stay against the truth itself."""
     group = cases.OTHER_A if changed == "A" else cases.OTHER_B

@@ -43,8 +43,8 @@ class Plan(NamedTuple):
     """A rendered data set, or a list of real pairs."""
     cache: Path
     models: tuple[str, ...] = ()
-    count: int | None = None
-    """How many triplets; None takes all."""
+    triplets: int | None = None
+    """How many of them; None takes all."""
     workers: int = 0
     """Processes; 0 takes one for each core."""
     judges: bool = False
@@ -68,7 +68,7 @@ def run(plan: Plan, on_progress: OnProgress = lambda *_: None) -> list[Trial]:
     """All trials, system by system within a case, in the order of the cases. Raises BadInput."""
     if plan.judges:
         judging.check_judges()
-    benchmark = cases.open_cases(plan.benchmark, plan.count)
+    benchmark = cases.open_cases(plan.benchmark, plan.triplets)
     numbers = [(number,) for number in range(len(benchmark))]
     trials: list[Trial] = []
     threads = torch.get_num_threads()
@@ -101,7 +101,7 @@ _worker: _Worker | None = None
 def _begin(plan: Plan) -> None:
     """What a process needs once."""
     global _worker
-    benchmark = cases.open_cases(plan.benchmark, plan.count)
+    benchmark = cases.open_cases(plan.benchmark, plan.triplets)
     identity = hashlib.blake2b(json.dumps([VERSION, benchmark.identity]).encode(), digest_size=6).hexdigest()
     _worker = _Worker(plan, benchmark, rows(plan), heard(benchmark, plan.heard), identity)
 
@@ -204,7 +204,7 @@ def _json(values: Score) -> str:
 
 def sources_of(plan: Plan, names: Sequence[str], folder: Path) -> dict[str, dict[str, str]]:
     """Writes A and B of the named cases into a folder; their files, relative to the one above, by case and side."""
-    benchmark = cases.open_cases(plan.benchmark, plan.count)
+    benchmark = cases.open_cases(plan.benchmark, plan.triplets)
     wanted = {benchmark.label(number).name: number for number in range(len(benchmark))}
     written: dict[str, dict[str, str]] = {}
     for name in names:
