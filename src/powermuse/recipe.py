@@ -80,6 +80,9 @@ class TrainingRecipe:
     weight_decay: float = 0.01
     clip_norm: float = 10.0
     """Bound of the gradient norm."""
+    shard: bool = False
+    """Every process keeps its share of the weights, gradients and optimiser state instead of all of them, for models
+    that one device cannot hold; wants several processes."""
     ema: float = 0.0
     """Decay of a moving average of the weights, which is then what is validated and saved as the model; 0 for none."""
     compile: bool = False

@@ -43,13 +43,20 @@ def build_model(run: Recipe, latent_dim: int) -> Muse:
 
 def save_model(folder: str | os.PathLike[str], model: torch.nn.Module, run: Recipe, *, half: bool = False) -> None:
     """Writes weights and recipe into a folder, each aside and renamed; `half` stores float16."""
+    save_tensors(folder, model.state_dict(), run, half=half)
+
+
+def save_tensors(
+    folder: str | os.PathLike[str], tensors: dict[str, torch.Tensor], run: Recipe, *, half: bool = False
+) -> None:
+    """`save_model` of a model that is there as the tensors of its `state_dict`."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {
+    stored = {
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous().cpu()
-        for name, tensor in model.state_dict().items()
+        for name, tensor in tensors.items()
     }
-    disk.write_bytes(folder / _WEIGHTS, safetensors.torch.save(tensors, metadata={"codec": run.codec.name}))
+    disk.write_bytes(folder / _WEIGHTS, safetensors.torch.save(stored, metadata={"codec": run.codec.name}))
     disk.write_text(folder / _RECIPE, recipe.dump(run))
 
 

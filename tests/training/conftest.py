@@ -1,10 +1,12 @@
-"""The small library of synthetic songs, prepared once."""
+"""The small library of synthetic songs, prepared once, and processes that train on it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import sounds
+from training.ranks import Nursery
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +19,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mdct_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same songs by the codec that decodes at once."""
     return sounds.dataset(tmp_path_factory.getbasetemp() / "sounds", "mdct")
+
+
+@pytest.fixture(scope="module")
+def nursery(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Starts runs of several processes in a folder of the module's own."""
+    made = Nursery(tmp_path_factory.mktemp("ranks"), dataset)
+    yield made
+    with made.process:
+        made.process.kill()

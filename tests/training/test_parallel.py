@@ -4,11 +4,9 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,121 +15,27 @@ from powermuse.recipe import TrainingRecipe
 from powermuse.training import checkpoint
 from powermuse.training.parallel import Parallel, launched
 from powermuse.types import BadInput
+from training.ranks import SURE, wait_for
 from training.toys import TOY
 
-# Without dice, and with terms that are means over pairs: a batch in two halves has the gradient of the whole.
-SURE = [
-    "agent.options.dropout=0", "cascade.dropout=0", "cascade.input_noise=0", "weights={latent.groove: 1}",
-    "training.keep_checkpoints=9", "training.save_every=4", "training.log_every=4",
-]  # fmt: skip
-PAIRS = 24
-
-# The command line in processes forked from one that has imported everything.
-NURSERY = """
-import json, os, sys
-import jsonargparse, rich.progress
-import torch
-import powermuse.training.trainer
-from powermuse.cli import main
+# A program of two ranks.
+AGREE = """
+import json, torch
 from powermuse.recipe import TrainingRecipe
 from powermuse.training.parallel import Parallel
 
-def agree():
-    parallel = Parallel(TrainingRecipe())
-    rank, network = float(parallel.rank), torch.nn.Linear(1, 1)
-    for parameter in network.parameters():
-        parameter.grad = torch.full_like(parameter, rank + 1.0)
-    parallel.average_gradients(network)
-    print(json.dumps({
-        "mean": float(parallel.mean(torch.tensor(rank))),
-        "rows": parallel.rows(torch.tensor([rank, 7.0])).tolist(),
-        "gradients": [float(p.grad) for p in network.parameters()],
-        "stop": parallel.agreed(15 * parallel.rank),
-    }), flush=True)
-    return 0
-
-for line in sys.stdin:
-    words, environments, errors = json.loads(line)
-    children = []
-    for rank, environment in enumerate(environments):
-        if (child := os.fork()) == 0:
-            os.environ.update(environment)
-            said = os.open(f"{errors}.{rank}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(said, 1), os.dup2(said, 2)
-            os._exit(agree() if words == ['agree'] else main(words))
-        children.append(child)
-    print(json.dumps(children), flush=True)
-    print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in children]), flush=True)
+parallel = Parallel(TrainingRecipe())
+rank, network = float(parallel.rank), torch.nn.Linear(1, 1)
+for parameter in network.parameters():
+    parameter.grad = torch.full_like(parameter, rank + 1.0)
+parallel.average_gradients(network)
+print(json.dumps({
+    "mean": float(parallel.mean(torch.tensor(rank))),
+    "rows": parallel.rows(torch.tensor([rank, 7.0])).tolist(),
+    "gradients": [float(p.grad) for p in network.parameters()],
+    "stop": parallel.agreed(15 * parallel.rank),
+}), flush=True)
 """
-
-
-class Nursery:
-    """Starts the ranks of a run as srun does, in no time."""
-
-    def __init__(self, folder: Path, dataset: Path) -> None:
-        self.folder, self.dataset = folder, dataset
-        (folder / "toy.yaml").write_text(TOY)
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": folder}
-        self.process = subprocess.Popen([sys.executable, "-c", NURSERY], **pipes)
-
-    def train(
-        self, run: str, ranks: int, *settings: str, then: Callable[[list[int]], None] = lambda _: None
-    ) -> list[int]:
-        """The exit status of each rank; `then` gets their process numbers when they have begun."""
-        words = ["train", "toy.yaml", "--data", str(self.dataset), "--run", run]
-        words += [word for setting in (f"training.pairs={PAIRS}", *settings) for word in ("-s", setting)]
-        return self.run(words, ranks, run, then)
-
-    def run(
-        self, words: list[str], ranks: int, name: str, then: Callable[[list[int]], None] = lambda _: None
-    ) -> list[int]:
-        """Any words of the command line."""
-        self.process.stdin.write(json.dumps([words, [srun(r, ranks) for r in range(ranks)], f"{name}.errors"]) + "\n")
-        self.process.stdin.flush()
-        then(json.loads(self.process.stdout.readline()))
-        return json.loads(self.process.stdout.readline())
-
-    def said(self, run: str, rank: int) -> str:
-        """What a rank wrote to standard error."""
-        return (self.folder / f"{run}.errors.{rank}").read_text()
-
-    def kept(self, run: str, seen: int) -> checkpoint.Tensors:
-        """The tensors of a checkpoint."""
-        return checkpoint.load(self.folder / run / f"checkpoints/{seen:012d}.safetensors").tensors
-
-    def log(self, run: str) -> list[dict[str, float]]:
-        """The training lines of the log without times."""
-        lines = [json.loads(line) for line in (self.folder / run / "log.jsonl").read_text().splitlines()]
-        return [{k: v for k, v in line.items() if not k.startswith("clock.")} for line in lines]
-
-
-def srun(rank: int, ranks: int) -> dict[str, str]:
-    """The environment of a task of a job step on one node."""
-    if ranks == 1:
-        return {}
-    return {
-        "SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "run", "SLURM_NNODES": "1",
-        "SLURM_NTASKS": str(ranks), "SLURM_NTASKS_PER_NODE": str(ranks),
-        "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "SLURM_NODEID": "0", "SLURM_NODELIST": "127.0.0.1",
-        "SLURM_STEP_NODELIST": "127.0.0.1", "MASTER_PORT": str(PORT), "MASTER_ADDR": "127.0.0.1",
-    }  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
-
-
-PORT = free_port()
-
-
-@pytest.fixture(scope="module")
-def nursery(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    made = Nursery(tmp_path_factory.mktemp("ranks"), dataset)
-    yield made
-    with made.process:
-        made.process.kill()
 
 
 @pytest.mark.parametrize(("ranks", "parts"), [(1, 2), (2, 1), (2, 2)])
@@ -153,7 +57,7 @@ def test_gradients_and_means_are_those_of_one_process_with_the_whole_batch(nurse
 
 
 def test_ranks_agree_on_means_gradients_and_the_wish_to_stop(nursery):
-    assert nursery.run(["agree"], 2, "agree") == [0, 0]
+    assert nursery.run(["python", AGREE], 2, "agree") == [0, 0]
     assert [json.loads(nursery.said("agree", rank).splitlines()[-1]) for rank in range(2)] == [
         {"mean": 0.5, "rows": [[0.0, 7.0], [1.0, 7.0]], "gradients": [1.5, 1.5], "stop": 15}
     ] * 2
@@ -204,13 +108,6 @@ def torchrun(folder: Path, dataset: Path, how: str) -> "subprocess.Popen[str]":
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--", "run.py", how]
     words += ["train", "toy.yaml", "--data", str(dataset), "--run", "run", "-s", "training.pairs=100000"]
     return subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def wait_for(ready: Callable[[], bool], seconds: float = 60.0) -> None:
-    until = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_an_exception_on_one_rank_ends_all_with_a_message(dataset, tmp_path):

@@ -332,7 +332,7 @@ def test_a_notice_waits_for_the_steps_and_is_dropped_where_none_follow(monkeypat
 def test_the_script_asks_for_what_was_asked_and_is_a_shells(home, capsys):
     more = ("--nodes", "2", "--gpus", "4", "--cpus", "6", "--time", "1-02:30", "--mem", "64G", "--partition", "a b",
             "--account", "music", "--setup", "module load cuda", "--setup", "export A='b c'",
-            "-s", "tracking.uri=sqlite:///$HOME/a b;.db")  # fmt: skip
+            "-s", "training.batch=8", "-s", "tracking.uri=sqlite:///$HOME/a b;.db")  # fmt: skip
     assert main(command(*more)) == 0
     out = home / "runs/first.slurm.sh"
     assert capsys.readouterr().out == f"{out}: submit it with: sbatch {out}\n"
@@ -348,7 +348,7 @@ def test_the_script_asks_for_what_was_asked_and_is_a_shells(home, capsys):
     assert body.index("module load cuda\nexport A='b c'\n") < body.index("export OMP_NUM_THREADS") < body.index("srun ")
     assert shlex.split(body[body.index(sys.executable) :]) == [
         sys.executable, "-m", "powermuse.cli", "train", f"{home}/toy.yaml", "--data", f"{home}/data",
-        "--run", f"{home}/runs/first", "-s", more[-1],
+        "--run", f"{home}/runs/first", *more[-4:],
     ]  # fmt: skip
     assert sorted(path.name for path in (home / "runs").iterdir()) == ["first.slurm.sh"]
 
@@ -393,6 +393,8 @@ REFUSED = {
     "an unknown recipe": (["slurm", "huge", "--data", "data"], "no recipe is called 'huge'"),
     "an unknown key": (command("-s", "training.speed=9"), "speed"),
     "a setting that no run can have": (command("-s", "training.batch=0"), "training.batch must be above 0"),
+    "a batch that the tasks cannot share": (command("--nodes", "3"), "training.batch is 4 pairs, which 3 processes"),
+    "one task to shard a model": (command("-s", "training.shard=true"), "training.shard=true wants several processes"),
     "what is no data set": (command(data="full"), "is not a prepared data set"),
     "a data set of another codec": (command("-s", "codec.name=mdct"), "prepared with codec mel, the recipe wants mdct"),
     "a run that is none": (command(run="full"), "exists and is not a run"),

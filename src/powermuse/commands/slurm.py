@@ -58,7 +58,7 @@ def _slurm(options: argparse.Namespace) -> int:
     job = _job(options, recipe)
     text = slurm.script(job)
     out = Path(_absolute(options.out or f"{job.run}.slurm.sh"))
-    _check(recipe, Path(options.data), job.run)
+    _check(recipe, Path(options.data), job)
     _check_out(out, job.run)
     # SLURM makes no folder for a log, and ends a job that has none without a word.
     job.run.parent.mkdir(parents=True, exist_ok=True)
@@ -101,13 +101,14 @@ def _absolute(path: str) -> str:
     return os.path.abspath(path)  # noqa: PTH100
 
 
-def _check(recipe: "Recipe", data: Path, run: Path) -> None:
+def _check(recipe: "Recipe", data: Path, job: "Job") -> None:
     """Raises BadInput, before a job waits in the queue, for what training would refuse."""
     from powermuse.data import shards
-    from powermuse.training import runs
+    from powermuse.training import parallel, runs
 
     runs.check_settings(recipe)
-    runs.check_free(run)
+    parallel.check_world(recipe.training, job.nodes * job.tasks)
+    runs.check_free(job.run)
     if data.exists():
         runs.check_codec(recipe, shards.read_header(data), data)
     else:

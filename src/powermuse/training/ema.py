@@ -7,6 +7,11 @@ import torch
 from torch import Tensor, nn
 
 
+def averaged(state: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The weights and buffers of the model that a checkpoint stands for: averaged ones where there is an average."""
+    return state["model"] | {name: t for name, t in state.get("ema", {}).items() if name in state["model"]}
+
+
 class MovingAverage:
     """shadow <- decay shadow + (1 - decay) weights after every step (Polyak & Juditsky 1992), buffers as they are.
 

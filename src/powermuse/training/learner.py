@@ -15,7 +15,7 @@ from powermuse.data.shards import Dataset
 from powermuse.objective import Objective, observe
 from powermuse.recipe import Recipe
 from powermuse.targets import Targets
-from powermuse.training import runs, signs, tracking
+from powermuse.training import runs, sharding, signs, tracking
 from powermuse.training.checkpoint import Tensors
 from powermuse.training.curriculum import noisy
 from powermuse.training.ema import MovingAverage
@@ -45,14 +45,20 @@ class Learner:
 
     def set_up(self) -> None:
         """Optimisers, adversary and targets, on the device: when all that may be refused has been looked at."""
+        if self.settings.compile:
+            self.bare_model.cascade.compile()
+        self.model = self.fabric.setup_module(self.bare_model)
+        if self.settings.shard:
+            sharding.check(self.bare_model, self.parallel.world)
+        # After the model's setup, which may put shards in the place of its weights.
         self.bare_optimizer = optimizers.adamw(
             self.bare_model.parameters(), self.settings.learning_rate, self.settings.weight_decay
         )
+        optimizer = self.fabric.setup_optimizers(self.bare_optimizer)
+        assert not isinstance(optimizer, tuple)
+        self.optimizer = optimizer
         self.adversary = self._adversary() if self.objective.needs_adversary else None
         self.targets = Targets(self.recipe.targets, self.recipe.target, self.fabric.device)
-        if self.settings.compile:
-            self.bare_model.cascade.compile()
-        self.model, self.optimizer = self.fabric.setup(self.bare_model, self.bare_optimizer)
         self.average = MovingAverage(self.bare_model, self.settings.ema)
         # The first pair whose step was not finite, -1 while all is well: on the device, read when the log is.
         self.failed_at = torch.tensor(-1, device=self.fabric.device)
@@ -62,22 +68,18 @@ class Learner:
         losses, backward, clip, step, adversary. What each part, and last the step, has to tell."""
         found, told, violations = [], [], []
         for i, (first, pair) in enumerate(parts):
-            with self.fabric.no_backward_sync(self.model, enabled=i + 1 < len(parts)):
+            # The gradients of a sharded model become shards after each part: whole ones may find no room.
+            alone = i + 1 < len(parts) and not self.settings.shard
+            with self.fabric.no_backward_sync(self.model, enabled=alone):
                 total, terms, outcome = self.losses(pair, first, seen)
                 self.fabric.backward(total / len(parts))
             found.append((pair, outcome.blend_BDT.detach(), total.detach()))
             told.append(tracking.told(total, terms, outcome))
             violations.append(self.targets.seen)
             del outcome, terms  # with their graph, before the next part builds its own
-        norm = self.fabric.clip_gradients(
-            self.model,
-            self.optimizer,
-            max_norm=self.settings.clip_norm,
-            error_if_nonfinite=False,
-        )
-        assert norm is not None
+        norm = self._clip()
         mean_violation = torch.stack(violations).mean(dim=0)
-        bad = ~torch.isfinite(norm.detach()) | ~torch.isfinite(torch.stack([total for *_, total in found])).all()
+        bad = ~torch.isfinite(norm) | ~torch.isfinite(torch.stack([total for *_, total in found])).all()
         agreed = self.parallel.mean(torch.cat([bad[None].float(), mean_violation]))
         self._gate(agreed[0] > 0, seen)
         self.optimizer.step()
@@ -85,7 +87,7 @@ class Learner:
         self.average.update()
         self.targets.step(self._stopped, agreed[1:])
         clips = [(pair.harmony.z_BDT, blend_BDT) for pair, blend_BDT, _ in found]
-        return [*told, {**self.targets.told(), "grad_norm": norm.detach(), **self._adversary_step(clips, seen)}]
+        return [*told, {**self.targets.told(), "grad_norm": norm, **self._adversary_step(clips, seen)}]
 
     def losses(self, pair: Pair, first: int, seen: int) -> Losses:
         """Total and terms of a batch that begins with pair `first`, in the step at `seen`: always the same."""
@@ -136,7 +138,27 @@ class Learner:
         return weights.build_codec(self.recipe).keep_decoder().to(self.fabric.device)
 
     def state(self) -> Tensors:
-        """Every tensor that decides how it goes on, by group and name."""
+        """Every tensor that decides how it goes on, by group and name, whole: of a sharded run on the first rank alone,
+        but all have to ask."""
+        return {group: sharding.gathered(tensors, self.parallel.first) for group, tensors in self._held().items()}
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights and buffers of the model as it is now, whole, where `state` is."""
+        return sharding.gathered(self.bare_model.state_dict(), self.parallel.first)
+
+    def restore(self, tensors: Tensors, where: Path) -> None:
+        """Puts `state` back. Raises BadInput where it is another run's."""
+        held = self._held()
+        tensors = {group: sharding.scattered(whole, held.get(group, {})) for group, whole in tensors.items()}
+        weights.fit_tensors(self.bare_model, tensors["model"], str(where))
+        optimizers.restore_optimizer(self.bare_optimizer, self.bare_model, tensors.get("optimizer", {}))
+        self.targets.restore(tensors)
+        self.average.restore(tensors)
+        if self.adversary is not None:
+            self.adversary.restore(tensors, str(where))
+
+    def _held(self) -> Tensors:
+        """What `state` is made of: the tensors of this rank, some of which may be shards."""
         tensors = {
             "model": self.bare_model.state_dict(),
             "optimizer": optimizers.optimizer_tensors(self.bare_optimizer, self.bare_model),
@@ -147,19 +169,18 @@ class Learner:
             tensors |= self.adversary.state()
         return tensors
 
-    def restore(self, tensors: Tensors, where: Path) -> None:
-        """Puts `state` back. Raises BadInput where it is another run's."""
-        weights.fit_tensors(self.bare_model, tensors["model"], str(where))
-        optimizers.restore_optimizer(self.bare_optimizer, self.bare_model, tensors.get("optimizer", {}))
-        self.targets.restore(tensors)
-        self.average.restore(tensors)
-        if self.adversary is not None:
-            self.adversary.restore(tensors, str(where))
-
     @property
     def _stopped(self) -> Tensor:
         """1 once a step was not finite, else 0; on the device."""
         return (self.failed_at >= 0).float()
+
+    def _clip(self) -> Tensor:
+        """Bounds the norm of the whole gradient; what it was before."""
+        norm = self.fabric.clip_gradients(
+            self.model, self.optimizer, max_norm=self.settings.clip_norm, error_if_nonfinite=False
+        )
+        assert norm is not None
+        return sharding.whole(norm.detach())
 
     def _gate(self, bad: Tensor, seen: int) -> None:
         """Lets no step after a number that is not finite reach the weights, without waiting for the device."""

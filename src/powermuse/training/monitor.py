@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from powermuse.model.muse import Muse
-from powermuse.training import health, tracking
+from powermuse.training import health, sharding, tracking
 from powermuse.types import Composition
 
 LARGEST = 10
@@ -56,10 +56,13 @@ class Reading(NamedTuple):
 
 
 class Monitor:
-    """Watches the step that completes each `every` pairs; writes RUN/health.jsonl and says the same to `tell`."""
+    """Watches the step that completes each `every` pairs; writes RUN/health.jsonl and says the same to `tell`.
 
-    def __init__(self, every: int, model: Muse, run: Path, tell: Callable[[str], None]) -> None:
-        self.every, self.model, self.tell = every, model, tell
+    Of a sharded model every rank has to watch, since each has a part of every gradient; only the first `writes`.
+    """
+
+    def __init__(self, every: int, model: Muse, run: Path, tell: Callable[[str], None], *, writes: bool = True) -> None:
+        self.every, self.model, self.tell, self.writes = every, model, tell, writes
         self.file = run / "health.jsonl"
         self._cut = False
 
@@ -86,7 +89,9 @@ class Monitor:
         finally:
             for handle in handles:
                 handle.remove()
-        self._write(_reading(after, compositions[-1], norms, culprits), before)
+        reading = _reading(after, compositions[-1], norms, culprits)
+        if self.writes:
+            self._write(reading, before)
 
     def _write(self, reading: Reading, before: int) -> None:
         if not self._cut and self.file.exists():  # what a process wrote that got further than this one begins
@@ -108,7 +113,7 @@ def _keep(norms: dict[str, Tensor], name: str) -> Callable[[Tensor], None]:
 
 @torch.no_grad()
 def _reading(seen: int, composition: Composition, norms: dict[str, Tensor], culprits: list[str]) -> Reading:
-    values = dict(zip(norms, torch.stack(list(norms.values())).tolist(), strict=True)) if norms else {}
+    values = dict(zip(norms, sharding.whole(torch.stack(list(norms.values()))).tolist(), strict=True)) if norms else {}
     largest = sorted(values, key=lambda name: values[name] if math.isfinite(values[name]) else math.inf, reverse=True)
     return Reading(
         seen,

@@ -21,6 +21,7 @@ from lightning_fabric.strategies.strategy import Strategy
 from torch import Tensor
 
 from powermuse.recipe import TrainingRecipe
+from powermuse.training import sharding
 from powermuse.types import BadInput
 
 _PATIENCE = timedelta(minutes=10)
@@ -62,14 +63,16 @@ def launched() -> Launched:
 class Parallel:
     """The ranks of a run, and where this one stands. Of a run on one process every method is what it is called on.
 
-    Raises BadInput where a batch cannot be shared out evenly.
+    Raises BadInput where a batch cannot be shared out evenly, or a model be sharded.
     """
 
     def __init__(self, settings: TrainingRecipe) -> None:
         how = launched()
-        _check_shares(settings, how.world)
+        check_world(settings, how.world)
         strategy: Strategy | str = "auto"
-        if how.world > 1:
+        if settings.shard:
+            strategy = sharding.strategy(how.world, _PATIENCE)
+        elif how.world > 1:
             # Which weights get a gradient depends on the terms of the recipe; where all do, torch says so once.
             strategy = DDPStrategy(find_unused_parameters=True, timeout=_PATIENCE)
         try:
@@ -152,8 +155,14 @@ class Parallel:
             ) from error
 
 
-def _check_shares(settings: TrainingRecipe, world: int) -> None:
-    """Raises BadInput where a batch, or the last one of the run, is not a whole number of pairs for each part."""
+def check_world(settings: TrainingRecipe, world: int) -> None:
+    """Raises BadInput where a batch, or the last one of the run, is not a whole number of pairs for each part, or where
+    one process alone is to shard a model."""
+    if settings.shard and world == 1:
+        raise BadInput(
+            "training.shard=true wants several processes to share the model out over, and there is one; start more "
+            "(torchrun --nproc-per-node N, or powermuse slurm with more --gpus or --tasks), or set training.shard=false"
+        )
     parts = world * settings.accumulate
     for name, size in (("training.batch", settings.batch), ("the last batch", settings.pairs % settings.batch)):
         if size % parts:

@@ -13,7 +13,7 @@ from powermuse.training.tracking import flat
 from powermuse.types import BadInput
 
 # What may change between two starts of one run without changing what has been computed.
-_FREE = ("training.pairs", "training.keep_checkpoints", "training.monitor", "tracking.")
+_FREE = ("training.pairs", "training.keep_checkpoints", "training.monitor", "training.shard", "tracking.")
 _ABOVE_ZERO = (
     "training.pairs", "training.batch", "training.clip_norm", "training.log_every",
     "training.accumulate", "training.validate_every", "training.validation_pairs", "training.save_every",

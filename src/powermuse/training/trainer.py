@@ -16,6 +16,7 @@ from powermuse.data.shards import Dataset
 from powermuse.recipe import Recipe
 from powermuse.training import checkpoint, environment, health, runs, tracking
 from powermuse.training.checkpoint import Checkpoint
+from powermuse.training.ema import averaged
 from powermuse.training.learner import Learner
 from powermuse.training.listening import Listening
 from powermuse.training.monitor import Monitor
@@ -70,7 +71,9 @@ class Trainer:
         self.validated_at = self.finished_at = -1
         self.means = tracking.RunningMeans()
         self._resume()
-        self.monitor = Monitor(self.settings.monitor, self.learner.bare_model, self.run, self._say)
+        self.monitor = Monitor(
+            self.settings.monitor, self.learner.bare_model, self.run, self._say, writes=self.parallel.first
+        )
         self.speed = Speed(recipe.data.crop_frames, self.fabric.device, self.parallel.world)
         self.trackers: list[tracking.Tracker] = []
         self.listening: Listening | None = None
@@ -122,7 +125,7 @@ class Trainer:
         """One step and whatever is due after it."""
         size = min(self.settings.batch, self.settings.pairs - self.seen)
         before = self.seen
-        due = self.settings.monitor and self.parallel.first
+        due = self.settings.monitor and (self.parallel.first or self.settings.shard)
         watched = self.monitor.watching(before, before + size) if due else nullcontext()
         with watched, self.speed.counting():
             for told in self.learner.step(self._parts(size), self.seen):
@@ -177,8 +180,8 @@ class Trainer:
         with self.learner.average.applied():
             scalars = self._validated().read(self.parallel.mean)
             improved = scalars["loss"] < self.best
-            if improved and self.parallel.first:
-                weights.save_model(self.run, self.learner.bare_model, self.recipe)
+            if improved:
+                self._save_model(self.learner.weights())
         self.learner.model.train()
         self.validated_at = self.seen
         if bad := [name for name, value in scalars.items() if not math.isfinite(value)]:
@@ -227,11 +230,11 @@ class Trainer:
     def _save(self) -> None:
         self._check_finite()
         rows = {name: self.parallel.rows(total[None])[:, 0] for name, total in self.means.sums.items()}
+        state = self.learner.state()
         if not self.parallel.first:
             return
         if self.validation is None or not (self.run / "model.safetensors").exists():
-            with self.learner.average.applied():
-                weights.save_model(self.run, self.learner.bare_model, self.recipe)
+            self._save_model(averaged(state))
         values = {
             "best": self.best,
             "best_at": self.best_at,
@@ -239,8 +242,12 @@ class Trainer:
             "validated_at": self.validated_at,
             "finished_at": self.finished_at,
         }
-        now = Checkpoint(self.seen, {**self.learner.state(), "means": rows}, values)
+        now = Checkpoint(self.seen, {**state, "means": rows}, values)
         checkpoint.save(self._checkpoints, now, self.settings.keep_checkpoints, self.best_at)
+
+    def _save_model(self, tensors: dict[str, Tensor]) -> None:
+        if self.parallel.first:
+            weights.save_tensors(self.run, tensors, self.recipe)
 
     def _resume(self) -> None:
         kept, complaints = checkpoint.newest(self._checkpoints)
