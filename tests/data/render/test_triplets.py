@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 
 from powermuse.data.render import charts, metres, progressions
-from powermuse.data.render.mappings import GHOST, MAPPINGS
+from powermuse.data.render import triplets as triplets_module
+from powermuse.data.render.mappings import GHOST, LOUDNESS, MAPPINGS
 from powermuse.data.render.metres import CLIP_S, METRES
 from powermuse.data.render.orchestrations import BORDER_S, TOGETHER_S, strokes
 from powermuse.data.render.programs import KITS, SETS, SPLITS, sets_of
@@ -82,6 +83,20 @@ def test_half_have_one_tempo_and_the_others_clearly_two(everything):
     assert all(0.7 <= ratio <= 1.4 and abs(ratio - 1) > 0.03 for ratio in ratios)
 
 
+def test_another_tempo_is_never_nearly_the_same():
+    rhythm = SOURCES["train"].rhythm(random.Random(1))
+    draws = [triplets_module._other_tempo(random.Random(i), 100.0, rhythm) / 100 for i in range(500)]
+    assert all(0.7 <= ratio <= 1.4 and abs(ratio - 1) > 0.03 for ratio in draws)
+    assert min(draws) < 0.75 and max(draws) > 1.35
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("metre", METRES.values(), ids=METRES)
+def test_every_split_has_rhythms_of_every_metre(split, metre):
+    drawn = [SOURCES[split].rhythm(random.Random(i), metre) for i in range(20)]
+    assert {rhythm.metre for rhythm in drawn} == {metre} and len({rhythm.hits for rhythm in drawn}) == 20
+
+
 def test_kinds_of_groove_and_harmony_are_equally_frequent(everything):
     assert Counter(t.origin["groove"] for t in everything) == {"drums": 36, "band": 36}
     assert set(Counter(t.origin["harmony"] for t in everything).values()) == {24}
@@ -103,13 +118,18 @@ def test_the_truth_strikes_where_the_drums_strike_and_nowhere_else(everything):
     assert total > 20_000 and missed == 0
 
 
-def test_velocity_follows_the_drums(everything):
+@pytest.mark.parametrize("kind", ["kick", "snare", "hat"])
+def test_velocity_follows_the_drums(everything, kind):
     pairs = []
     for triplet in everything:
-        for stroke in strokes(triplet.groove.parts[0].notes):
-            starting = [n.velocity for p in triplet.truths[0].parts for n in p.notes if n.start_s == stroke.time_s]
-            pairs += [(max(stroke.kinds.values()), max(starting))] if starting else []
-    assert statistics.correlation(*zip(*pairs, strict=True)) > 0.9
+        answers: dict[float, int] = {}
+        for note in (n for p in triplet.truths[0].parts for n in p.notes if p.name != "pad"):  # pads only hold
+            answers[note.start_s] = max(answers.get(note.start_s, 0), note.velocity)
+        hits = [s for s in strokes(triplet.groove.parts[0].notes) if set(s.kinds) == {kind}]
+        pairs += [(hit.kinds[kind], answers[hit.time_s]) for hit in hits if hit.time_s in answers]
+    assert len(pairs) > 100 and statistics.correlation(*zip(*pairs, strict=True)) > 0.95
+    ratio = statistics.mean(answer / hit for hit, answer in pairs)
+    assert ratio == pytest.approx(LOUDNESS[kind], rel=0.03)
 
 
 def test_every_note_of_a_truth_is_of_the_chord_that_holds_and_ends_with_it(everything):
@@ -160,7 +180,7 @@ def test_what_a_musician_would_expect_of_every_clip(everything):
                     assert all(b[0] != a[0] or a[2] <= b[1] for a, b in pairs), "a pitch sounds twice at once"
             starts = [0.0, *_onsets(score), CLIP_S]
             assert max(b - a for a, b in itertools.pairwise(starts)) < 5.0
-        assert 2 <= len(strokes(triplet.groove.parts[0].notes)) / CLIP_S < 12
+        assert 1.2 <= len(strokes(triplet.groove.parts[0].notes)) / CLIP_S < 12
 
 
 def test_beats_are_the_tempos_and_bars_the_metres(everything):
@@ -195,7 +215,7 @@ def test_the_harmony_clip_plays_its_chords(everything):
                 sounding += note.end_s - note.start_s
                 inside += (note.end_s - note.start_s) * (note.pitch % 12 in chord.pitch_classes)
         shares.append(inside / sounding)
-    assert min(shares) > 0.85 and statistics.mean(shares) > 0.96  # walking basses and leads pass other notes
+    assert min(shares) > 0.75 and statistics.mean(shares) > 0.96  # walking basses and leads pass other notes
 
 
 def test_a_cycle_of_chords_is_the_same_from_any_chord_and_in_any_key():

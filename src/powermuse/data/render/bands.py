@@ -7,13 +7,15 @@ from typing import NamedTuple
 from powermuse.data.render import styles, voicings
 from powermuse.data.render.charts import Chart
 from powermuse.data.render.metres import CLIP_S, swung
-from powermuse.data.render.programs import SETS
+from powermuse.data.render.programs import SETS, Role
 from powermuse.data.render.score import Chord, Note, Part, untangled
 from powermuse.data.render.styles import PartStyle, Style
 
 _STRUM_S = 0.011
 _SHORTEST_S = 0.06
 _UNSTEADY_S = 0.006
+_STRUCK: tuple[Role, ...] = ("keys", "guitar", "mallets", "brass", "leads")
+"""Roles that may stand in where all of a part's own are taken."""
 
 
 class Instrument(NamedTuple):
@@ -40,13 +42,22 @@ def draw(chance: random.Random, kinds: dict[str, Style], program_set: str, taken
     name = chance.choice(tuple(kinds))
     style = kinds[name]
     ways = (*style.parts, styles.LEAD) if chance.random() < style.lead_share else style.parts
-    instruments: list[Instrument] = []
+    instruments = seated(chance, ways, program_set, taken)
+    return Band(name, program_set, instruments, ways, chance.uniform(*style.swing))
+
+
+def seated(
+    chance: random.Random, ways: tuple[PartStyle, ...], program_set: str, taken: frozenset[int]
+) -> tuple[Instrument, ...]:
+    """An instrument for each part, of its roles where one is free; none twice, none `taken`, while there are others."""
+    found: list[Instrument] = []
     for way in ways:
-        used = taken | {i.program for i in instruments}
+        used = taken | {i.program for i in found}
         offered = [p for role in way.roles for p in SETS[program_set][role]]
-        program = chance.choice([p for p in offered if p not in used] or offered)
-        instruments.append(Instrument(way.name, program, way.low, way.high))
-    return Band(name, program_set, tuple(instruments), ways, chance.uniform(*style.swing))
+        others = [] if way.way == "bass" else [p for role in _STRUCK for p in SETS[program_set][role]]
+        free = [p for p in offered if p not in used] or [p for p in others if p not in used]
+        found.append(Instrument(way.name, chance.choice(free or offered), way.low, way.high))
+    return tuple(found)
 
 
 def play(

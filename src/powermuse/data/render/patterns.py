@@ -150,6 +150,11 @@ FAMILIES: dict[str, Family] = {
         "pedal": ("....x.......", "....x...x..."),
         "snare": ("", "......o.....", "..........g."),
     }),
+    "slow_six": Family("val", "6/8", 12, (44, 72), _STRAIGHT, {
+        "kick": ("X....x......", "X...x...x..."),
+        "snare": ("......X.....", "......X...o."),
+        "hat": ("x.xxx.x.xxx.", "xxxxxxxxxxxx", "x...x.x...x."),
+    }),
     "disco": Family("test", "4/4", 16, (108, 128), _STRAIGHT, {
         "kick": ("X...X...X...X...",),
         "snare": ("....X.......X...", "....X.......X..x"),
@@ -157,7 +162,7 @@ FAMILIES: dict[str, Family] = {
         "open": ("..x...x...x...x.",),
         "conga": ("", "x..x..x.x..x..x."),
     }),
-    "cha_cha": Family("test", "4/4", 16, (104, 132), _STRAIGHT, {
+    "chacha": Family("test", "4/4", 16, (104, 132), _STRAIGHT, {
         "kick": ("X.....x.X.....x.", "......x.......x."),
         "bell": ("X...x...X...x...", "X.x.x.x.X.x.x.x."),
         "conga": ("..o.X...o.o.X.x.", "....X.......X.x."),
@@ -172,6 +177,12 @@ FAMILIES: dict[str, Family] = {
         "kick": ("X.......X.......", "X...x...X...x..."),
         "snare": ("goXogoXogoXogoXo", "ooXoooXoooXoooXx"),
         "pedal": ("....x.......x...", ""),
+    }),
+    "mazurka": Family("test", "3/4", 12, (96, 168), _STRAIGHT, {
+        "kick": ("X...........", "X.....x....."),
+        "snare": ("....X...o...", "....o...X.x.", "..o.X...X..."),
+        "ride": ("x...x...x...", "x.o.x...x.o."),
+        "shaker": ("", "..x...x...x."),
     }),
     "afro_six": Family("test", "6/8", 12, (60, 96), _STRAIGHT, {
         "kick": ("X.....X.....", "X...x.....x."),

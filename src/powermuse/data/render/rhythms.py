@@ -56,7 +56,7 @@ class Rhythm(NamedTuple):
 def draw(chance: random.Random, split: Split, metre: Metre | None = None) -> Rhythm:
     """A rhythm of our own of a family of the split, in a given metre where one is given."""
     names = [n for n, f in FAMILIES.items() if f.split == split and metre in (None, METRES[f.metre])]
-    name = chance.choice(names or [n for n, f in FAMILIES.items() if f.split == split and f.metre == "4/4"])
+    name = chance.choice(names)
     family = FAMILIES[name]
     tempo_bpm = chance.uniform(*family.tempo_bpm)
     own_metre = METRES[family.metre]

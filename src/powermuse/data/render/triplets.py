@@ -31,7 +31,10 @@ class _Design(NamedTuple):
 
 
 def compose(seed: int, split: Split, index: int, sources: Sources) -> TripletScore:
-    """The triplet of a split under an index: a pure function. Of test and val four truths, of train one."""
+    """The triplet of a split under an index: a pure function. Of test and val four truths, of train one.
+
+    `origin["clean"]`: whether a model trained on it may be given away.
+    """
     if sources.split != split:
         raise ValueError(f"sources of {sources.split} for a triplet of {split}")
     design = _Design(index % 2 == 0, HARMONY_KINDS[index // 2 % 3], index // 6 % 2 == 1)
@@ -56,6 +59,7 @@ def compose(seed: int, split: Split, index: int, sources: Sources) -> TripletSco
         **groove_origin,
         **harmony_origin,
     }
+    origin["clean"] = str(not any(told.startswith("mma") for told in origin.values())).lower()
     return TripletScore(groove, harmony, truths, origin)
 
 
@@ -79,9 +83,12 @@ def _harmony(
 ) -> tuple[Score, Band, Chart, dict[str, str]]:
     """Chords j on instruments k; drums, where there are any, play another rhythm."""
     chart = charts.draw(chance, sources.split, rhythm.metre, tempo_bpm)
-    kinds = styles.PAD_STYLES if design.harmony == "pads" else styles.BAND_STYLES
-    band = bands.draw(chance, kinds, chance.choice(programs.sets_of(sources.split)))
-    parts = bands.play(chance, band, chart, tempo_bpm)
+    program_set = chance.choice(programs.sets_of(sources.split))
+    if design.harmony == "pads":
+        band = bands.draw(chance, styles.PAD_STYLES, program_set)
+        parts = bands.play(chance, band, chart, tempo_bpm)
+    else:
+        band, parts = sources.band(chance, chart, tempo_bpm, program_set)
     origin = {"harmony": design.harmony, **_told("harmony", band, chart, tempo_bpm)}
     if design.harmony == "band and drums":
         other = _another_rhythm(chance, rhythm, sources)
@@ -109,10 +116,9 @@ def _groove(
     chart = _another_chart(chance, other_chart, rhythm, tempo_bpm, sources.split)
     sets = programs.sets_of(sources.split)
     taken = frozenset(i.program for i in other_band.instruments)
-    band = bands.draw(chance, styles.BAND_STYLES, chance.choice(sets), taken)
-    parts = (drums, *bands.play(chance, band, chart, tempo_bpm))
+    band, parts = sources.band(chance, chart, tempo_bpm, chance.choice(sets), taken)
     told = _told("groove", band, chart, tempo_bpm)
-    return score._replace(parts=parts, chords=chart.chords(tempo_bpm)), origin | {"groove": "band"} | told
+    return score._replace(parts=(drums, *parts), chords=chart.chords(tempo_bpm)), origin | {"groove": "band"} | told
 
 
 def _another_rhythm(chance: random.Random, rhythm: Rhythm, sources: Sources) -> Rhythm:
