@@ -65,10 +65,11 @@ def _render(options: argparse.Namespace) -> int:
         raise BadInput("how many? Name --triplets N, or a part of them with --from I --to J")
     if options.workers < 0 or options.strength < 0.0 or not 0 <= options.begin < end:
         raise BadInput("--workers and --strength must be at least 0, --from at least 0 and below --to or --triplets")
+    kinds = usual_kinds(options.split, options.clean, options.all_sources)
     plan = Plan(
         options.out, options.begin, end, options.split, options.seed, options.codec, codec_options(options.options),
         options.workers, options.sound, tuple(options.soundfonts), options.clean,
-        usual_kinds(options.split, options.clean, options.all_sources), strength=Strength(*[options.strength] * len(Strength._fields)),
+        kinds, Strength(*[options.strength] * len(Strength._fields)),
     )  # fmt: skip
     for font in fonts.missing(plan.split, fonts.at_hand(plan.split, plan.soundfonts, plan.clean), plan.clean):
         say(f"without the soundfont {font.name}, which is not on this machine; it comes with: {font.install}")

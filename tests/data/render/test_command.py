@@ -1,5 +1,4 @@
 import json
-import os
 
 import pytest
 
@@ -13,13 +12,15 @@ from powermuse.data.triplets import Triplets
 def test_render_then_info_tell_what_is_there(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fonts, "FONTS", one_font())
     out = str(tmp_path / "set")
-    command = ["render", "-o", out, "--split", "test", "--workers", "1"]
+    command = ["render", "-o", out, "--split", "test", "--workers", "1", "--clean"]
     assert cli.main([*command, "--to", "2", "--from", "1"]) == 0
     assert cli.main([*command, "--triplets", "2"]) == 0
     assert "triplets 0 to 1 of test are there, 1 of them new" in capsys.readouterr().out
     data = Triplets(out, "test")
     assert len(data) == 2 and data.truths(0) == 4
-    assert {f"00001.{role}.flac" for role in data.roles(1)} <= set(os.listdir(tmp_path / "set/test/sound"))
+    assert {f"00001.{role}.flac" for role in data.roles(1)} <= {
+        path.name for path in (tmp_path / "set/test/sound").iterdir()
+    }
     assert cli.main(["info", out]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["kind"] == "rendered triplets" and told["splits"]["test"]["triplets"] == 2
