@@ -3,6 +3,7 @@
 python bench/speed.py compose            # real-time factor on the example pair, and the time of import and load
 python bench/speed.py prepare            # times real time, on 40 minutes of ogg made from the examples
 python bench/speed.py prepare FOLDER     # or on your own music
+python bench/speed.py render [FOLDER]    # triplets a minute, and where the time goes; FOLDER holds soundfonts
 """
 
 import contextlib
@@ -19,7 +20,7 @@ RUNS = 5
 
 def main() -> None:
     what, *rest = sys.argv[1:] or ["compose"]
-    {"compose": compose, "prepare": prepare}[what](*rest)
+    {"compose": compose, "prepare": prepare, "render": render}[what](*rest)
 
 
 def compose() -> None:
@@ -74,6 +75,49 @@ def made_up_music(folder: Path) -> Path:
             for begin in range(0, len(stereo), rate):  # libsndfile's Vorbis writer dies of minutes at once
                 file.write(stereo[begin : begin + rate])
     return folder
+
+
+def render(folder: str | None = None) -> None:
+    """In one process, fonts loaded: seconds of CPU, so that what else runs on the machine does not count."""
+    import torch
+
+    from powermuse.data.render import fonts, perform, store
+    from powermuse.data.render.plan import Plan
+    from powermuse.data.render.synth import Synth
+
+    torch.set_num_threads(1)
+    found = fonts.at_hand("train", [folder] if folder else [])
+    for font in found:
+        store.loaded(str(font.path))
+    store._start(Plan("none", 0, 1), found)
+    store._render(0)  # warm-up
+    spent = dict.fromkeys(("synth", "augment", "latents and features"), 0.0)
+    _clock(spent, "synth", Synth, "stems")
+    _clock(spent, "augment", perform.augment, "mix")
+    _clock(spent, "latents and features", store, "_encoded")
+    seconds = []
+    for index in range(12, 48):  # every kind of clip equally often
+        begun = time.process_time()
+        store._render(index)
+        seconds.append(time.process_time() - begun)
+    tell("render, CPU seconds a triplet", seconds)
+    mean = statistics.mean(seconds)
+    shares = ", ".join(f"{name} {time_s / sum(seconds):.0%}" for name, time_s in spent.items())
+    print(f"triplets a minute on two cores: {120 / mean:.0f}; of the time: {shares}")
+
+
+def _clock(spent: dict[str, float], name: str, owner: object, attribute: str) -> None:
+    """Counts the CPU time that a function takes from now on."""
+    inner = getattr(owner, attribute)
+
+    def timed(*given: object, **named: object) -> object:
+        begun = time.process_time()
+        try:
+            return inner(*given, **named)
+        finally:
+            spent[name] += time.process_time() - begun
+
+    setattr(owner, attribute, timed)
 
 
 def tell(what: str, values: list[float]) -> None:

@@ -130,7 +130,9 @@ def observe(
 def _source(outcome: Outcome, side: str) -> Clip:
     clip: Clip | None = getattr(outcome.pair, side)
     if clip is None:
-        raise BadInput(f"weights: a term looks at the {side}, which these pairs do not have; use data.pairing=unity")
+        raise BadInput(
+            f"weights: a term looks at the {side}, which these pairs do not have; use data.pairing=unity or triplets"
+        )
     return clip
 
 

@@ -56,8 +56,10 @@ class CascadeRecipe:
 class DataRecipe:
     """What the training pairs are made of."""
 
-    pairing: Literal["continuation", "shuffled", "unity"] = "shuffled"
-    """The next window of the song, a clip of another song, or the groove itself (truth = groove)."""
+    pairing: Literal["continuation", "shuffled", "unity", "triplets"] = "shuffled"
+    """The next window of the song, a clip of another song, the groove itself (truth = groove), or rendered triplets."""
+    triplets: int = 0
+    """How many rendered triplets to train on; 0 for all that there are when the run begins."""
     crop_frames: int = 1200
     """Frames of each training pair, cut at random; also the window of generation."""
     decode_frames: int = 90

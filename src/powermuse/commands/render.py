@@ -41,7 +41,11 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
     licences.add_argument(
         "--clean", action="store_true", help="only sources whose licence lets weights trained on them be given away"
     )
-    licences.add_argument("--all-sources", action="store_true", help="all sources that are on this machine (default)")
+    licences.add_argument(
+        "--all-sources",
+        action="store_true",
+        help="rhythms of every source that is on this machine (default: the clean ones; in test all)",
+    )
     command.add_argument(
         "--strength", type=float, default=1.0, metavar="X",
         help="of equaliser, room, noise and levels; 0 for none (default: 1)",
@@ -52,7 +56,7 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
 def _render(options: argparse.Namespace) -> int:
     from powermuse.data.render import fonts
     from powermuse.data.render.augment import Strength
-    from powermuse.data.render.plan import Plan
+    from powermuse.data.render.plan import Plan, usual_kinds
     from powermuse.data.render.store import render
     from powermuse.types import BadInput
 
@@ -61,14 +65,18 @@ def _render(options: argparse.Namespace) -> int:
         raise BadInput("how many? Name --triplets N, or a part of them with --from I --to J")
     if options.workers < 0 or options.strength < 0.0 or not 0 <= options.begin < end:
         raise BadInput("--workers and --strength must be at least 0, --from at least 0 and below --to or --triplets")
+    kinds = usual_kinds(options.split, options.clean, options.all_sources)
     plan = Plan(
         options.out, options.begin, end, options.split, options.seed, options.codec, codec_options(options.options),
         options.workers, options.sound, tuple(options.soundfonts), options.clean,
-        strength=Strength(*[options.strength] * len(Strength._fields)),
+        kinds, Strength(*[options.strength] * len(Strength._fields)),
     )  # fmt: skip
     for font in fonts.missing(plan.split, fonts.at_hand(plan.split, plan.soundfonts, plan.clean), plan.clean):
         say(f"without the soundfont {font.name}, which is not on this machine; it comes with: {font.install}")
     with progress() as update:
         new = render(plan, lambda done, total: update("render", done, total))
-    print(f"{options.out}: triplets {options.begin} to {end - 1} of {options.split} are there, {new} of them new")
+    print(
+        f"{options.out}: triplets {options.begin} to {end - 1} of {options.split} are there, {new} of them new "
+        f"(rhythms: {', '.join(plan.kinds)})"
+    )
     return 0

@@ -1,5 +1,6 @@
-"""Data sets of seeded noise in the form that `prepare` writes: for a dry run, and for measuring speed."""
+"""Data sets of seeded noise in the forms that `prepare` and `render` write: for a dry run, and for measuring speed."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import torch
 from powermuse import registry
 from powermuse.audio import features
 from powermuse.codecs import LATENT_RMS
-from powermuse.data import index, shards
+from powermuse.data import index, shards, triplets
+from powermuse.data.render.score import Beat, Score
 from powermuse.data.shards import ClipInfo, FileInfo, Header
+from powermuse.data.triplets import Rendered, Shard
 from powermuse.recipe import Choice
 
 _LEVEL_DB = -20.0
@@ -22,9 +25,7 @@ def make_up(folder: Path, codec: Choice, clip_frames: int, songs: int = 4, clips
 
     From three songs on, both splits have clips, and the training split two songs at least.
     """
-    cls = registry.find("codecs", codec.name)[1]
-    options = {**registry.defaults("codecs", codec.name), **codec.options}
-    header = Header(codec.name, options, cls.sample_rate_hz, cls.hop_samples, cls.latent_dim, clip_frames)
+    header = _header(codec, clip_frames)
     chance = np.random.default_rng(seed)
     infos = [
         ClipInfo(f"{song}.wav", f"{song}.wav", i * header.clip_s, _LEVEL_DB)
@@ -36,6 +37,37 @@ def make_up(folder: Path, codec: Choice, clip_frames: int, songs: int = 4, clips
     clips = [_clip(chance, header.latent_dim, clip_frames) for _ in infos]
     shards.write_shard(shards.shard_path(folder, 0), clips, infos, files)
     index.write(folder, header, index.gather(folder), _VALIDATION_SHARE)
+
+
+def make_up_triplets(folder: Path, codec: Choice, clip_frames: int, count: int = 4, seed: int = 0) -> None:
+    """Writes `count` triplets of such noise to each of train and val, each with one truth and beats twice a second."""
+    header = _header(codec, clip_frames)
+    chance = np.random.default_rng(seed)
+    beats = tuple(Beat(k / 2, k % 4 == 0) for k in range(int(2 * header.clip_s)))
+    score = Score(header.clip_s, 120.0, (), (), beats)
+    folder.mkdir(parents=True)
+    for split in ("train", "val"):
+        made = [_triplet(chance, header, f"{index:05d}", score) for index in range(count)]
+        (folder / split).mkdir()
+        part = Shard(0, count)
+        triplets.write_shard(folder / split / part.name, part, made)
+        (folder / split / "plan.json").write_text("{}")
+    (folder / "dataset.json").write_text(json.dumps(triplets.described(header, seed)))
+
+
+def _triplet(chance: np.random.Generator, header: Header, name: str, score: Score) -> Rendered:
+    tensors: dict[str, torch.Tensor] = {}
+    roles = ("groove", "harmony", "truth.0")
+    for role in roles:
+        tensors[f"{name}/{role}"] = _clip(chance, header.latent_dim, header.clip_frames)
+        tensors |= triplets.knowledge(f"{name}/{role}", score)
+    return Rendered(tensors, {}, {role: triplets.facts(score) for role in roles})
+
+
+def _header(codec: Choice, clip_frames: int) -> Header:
+    cls = registry.find("codecs", codec.name)[1]
+    options = {**registry.defaults("codecs", codec.name), **codec.options}
+    return Header(codec.name, options, cls.sample_rate_hz, cls.hop_samples, cls.latent_dim, clip_frames)
 
 
 def _clip(chance: np.random.Generator, latent_dim: int, frames: int) -> torch.Tensor:

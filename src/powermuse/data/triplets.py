@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from powermuse import disk
 from powermuse.audio import features, files
 from powermuse.data import shards
 from powermuse.data.render.score import QUALITIES, Beat, Chord, Note, Part, Score
@@ -47,6 +49,14 @@ class Shard(NamedTuple):
     def name(self) -> str:
         """Of its file."""
         return f"{self.begin:05d}-{self.end:05d}.safetensors"
+
+
+class Rendered(NamedTuple):
+    """One triplet to be written: its tensors by name, where it comes from, and the facts of its clips by role."""
+
+    tensors: dict[str, Tensor]
+    origin: dict[str, str]
+    clips: dict[str, Any]
 
 
 def described(header: Header, seed: int) -> dict[str, Any]:
@@ -95,6 +105,24 @@ def facts(score: Score) -> dict[str, Any]:
     """What is known of a clip beside its tensors."""
     parts = [[part.name, part.program] for part in score.parts]
     return {"duration_s": score.duration_s, "tempo_bpm": score.tempo_bpm, "parts": parts}
+
+
+def write_shard(path: Path, part: Shard, rendered: list[Rendered]) -> None:
+    """One shard, whole or not at all, with a digest of each triplet."""
+    book = {
+        f"{index:05d}": {"origin": each.origin, "clips": each.clips, "digest": _digest(each.tensors)}
+        for index, each in zip(range(part.begin, part.end), rendered, strict=True)
+    }
+    tensors = {name: tensor.contiguous() for each in rendered for name, tensor in each.tensors.items()}
+    # One key: the order of several in the header is not fixed, and the same music shall give the same bytes.
+    disk.write_bytes(path, safetensors.torch.save(tensors, metadata={"book": json.dumps(book)}))
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = blake2b(digest_size=16)
+    for name in sorted(tensors):
+        digest.update(tensors[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def beat_frames(beats_K2: Tensor, frames: int) -> Tensor:

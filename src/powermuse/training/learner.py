@@ -11,7 +11,7 @@ from powermuse.adversary import Adversary
 from powermuse.agents import Agent
 from powermuse.chance import number
 from powermuse.codecs import Codec
-from powermuse.data.shards import Dataset
+from powermuse.data.sources import Clips
 from powermuse.objective import Objective, observe
 from powermuse.recipe import Recipe
 from powermuse.targets import Targets
@@ -28,7 +28,7 @@ Losses = tuple[Tensor, dict[str, Tensor], Outcome]
 class Learner:
     """Everything of a run that a step changes. Raises BadInput for a recipe and a data set that do not fit together."""
 
-    def __init__(self, recipe: Recipe, data: Dataset, parallel: Parallel) -> None:
+    def __init__(self, recipe: Recipe, data: Clips, parallel: Parallel) -> None:
         self.recipe, self.settings, self.parallel, self.fabric = recipe, recipe.training, parallel, parallel.fabric
         torch.manual_seed(self.settings.seed)
         self.bare_model = weights.build_model(recipe, data.header.latent_dim)
@@ -37,9 +37,10 @@ class Learner:
         codec: type[Codec] = registry.find("codecs", recipe.codec.name)[1]
         self.objective = Objective(recipe.weights, agent.penalty_names, codec, data.latent_mean())
         runs.check_lengths(recipe, *self.objective.least_frames(recipe.data.decode_stretches))
-        if self.objective.needs_truth and recipe.data.pairing != "unity":
+        if self.objective.needs_truth and recipe.data.pairing not in ("unity", "triplets"):
             raise BadInput(
-                f"weights: a term looks at the truth, which {recipe.data.pairing} pairs lack; use data.pairing=unity"
+                f"weights: a term looks at the truth, which {recipe.data.pairing} pairs lack; "
+                "use data.pairing=unity, or triplets on a rendered data set"
             )
         self.codec = self.make_codec() if self.objective.needs_sound else None
 

@@ -20,9 +20,9 @@ from powermuse.agents import Agent
 from powermuse.audio import clips, files
 from powermuse.codecs import Codec
 from powermuse.composing.composer import PEAK, Composer
-from powermuse.data.made_up import make_up
-from powermuse.data.pairs import PairSource, validation_source
-from powermuse.data.shards import SPLITS, Dataset
+from powermuse.data.made_up import make_up, make_up_triplets
+from powermuse.data.shards import SPLITS
+from powermuse.data.sources import Source, open_data
 from powermuse.objective import Objective
 from powermuse.outline import blank_model
 from powermuse.recipe import Recipe
@@ -104,20 +104,18 @@ class _Rehearsal:
         """Pairs, of the data set's clips at their full length or of made-up ones."""
         if not self.dataset:
             frames = self.toy.data.crop_frames + _SPARE_FRAMES
-            make_up(self._data, self.toy.codec, frames)
-            source = PairSource(Dataset(self._data), self.toy.data.pairing, self.toy.data.crop_frames, 0)
-            level = _check_pair(source.batch(0, PAIRS))
-            return f"{PAIRS} pairs of {source.crop_frames} frames, made-up clips of RMS {level:.2f}"
-        train, val = (Dataset(self.dataset, split) for split in SPLITS)
-        runs.check_codec(self.full, train.header, train.folder)
-        asked = self.full.data
-        source = PairSource(train, asked.pairing, asked.crop_frames, self.full.training.seed)
-        level = _check_pair(source.batch(0, PAIRS))
-        validated = len(val) if validation_source(val, asked.pairing, asked.crop_frames) else "none"
-        self._see_through_stand_in(train)
+            make = make_up_triplets if self.full.data.pairing == "triplets" else make_up
+            make(self._data, self.toy.codec, frames)
+            level = _check_pair(self._toy_source.batch(0, PAIRS))
+            return f"{PAIRS} pairs of {self.toy.data.crop_frames} frames, made-up clips of RMS {level:.2f}"
+        opened = open_data(self.dataset, self.full.data, self.full.training.seed)
+        runs.check_codec(self.full, opened.data.header, opened.data.folder)
+        level = _check_pair(opened.source.batch(0, PAIRS))
+        validated = opened.validation_clips if opened.validation else "none"
+        self._see_through_stand_in(opened.data.folder)
         return (
-            f"{PAIRS} pairs of {asked.crop_frames} frames from {len(train)} clips, {validated} to validate on, "
-            f"latents of RMS {level:.2f}"
+            f"{PAIRS} pairs of {self.full.data.crop_frames} frames from {len(opened.data)} clips, {validated} to "
+            f"validate on, latents of RMS {level:.2f}"
         )
 
     def codec(self) -> str:
@@ -209,7 +207,7 @@ class _Rehearsal:
         """Two sounds on the disk to a third, by the model that was trained."""
         composer = Composer(weights.load_model(str(self.folder / "whole")), seed=1)
         rate_hz = composer.codec.sample_rate_hz
-        pair = PairSource(Dataset(self._data), self.toy.data.pairing, self.toy.data.crop_frames, 0).batch(0, 1)
+        pair = self._toy_source.batch(0, 1)
         groove, harmony = (
             composer.listen(self._sound(clip, composer.codec, name))
             for name, clip in (("groove", pair.groove), ("harmony", pair.harmony))
@@ -250,15 +248,20 @@ class _Rehearsal:
         return bool(blank) and blank.items() <= self.full.codec.options.items()
 
     @property
+    def _toy_source(self) -> Source:
+        return open_data(self._data, self.toy.data, 0).source
+
+    @property
     def _data(self) -> Path:
         return self.folder / "data"
 
-    def _see_through_stand_in(self, data: Dataset) -> None:
+    def _see_through_stand_in(self, dataset: Path) -> None:
         """The same clips under the name of the toy codec: a real decoder would take minutes over the losses."""
         self._data.mkdir()
-        for name in ("shards", "shards.npy", "names.json", *(f"{split}.npy" for split in SPLITS)):
-            (self._data / name).symlink_to((data.folder / name).absolute())
-        described = json.loads((data.folder / "dataset.json").read_text())
+        for name in ("shards", "shards.npy", "names.json", *(f"{split}.npy" for split in SPLITS), *SPLITS):
+            if (dataset / name).exists():
+                (self._data / name).symlink_to((dataset / name).absolute())
+        described = json.loads((dataset / "dataset.json").read_text())
         options = {**registry.defaults("codecs", self.toy.codec.name), **self.toy.codec.options}
         described["header"]["codec_options"] = options
         (self._data / "dataset.json").write_text(json.dumps(described))

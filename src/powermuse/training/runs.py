@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from powermuse import disk, recipe, registry
-from powermuse.data.shards import Dataset, Header
+from powermuse.data.shards import Header
 from powermuse.recipe import Recipe
 from powermuse.training import tracking
 from powermuse.training.tracking import flat
@@ -21,22 +21,32 @@ _ABOVE_ZERO = (
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "training.learning_rate", "training.weight_decay", "training.threads", "training.monitor", "cascade.input_noise",
-    "tracking.listen",
+    "tracking.listen", "data.triplets",
 )  # fmt: skip
 
 
-def open_run(folder: Path, wanted: Recipe, data: Dataset) -> None:
-    """Begins a run or checks that it may go on. Raises BadInput where it was begun with another recipe or data set."""
-    file, data_file = folder / "recipe.yaml", folder / "data.json"
+def open_run(folder: Path, wanted: Recipe, data: dict[str, Any]) -> None:
+    """Begins a run or checks that it may go on. `data` tells its data set from others. Raises BadInput where it was
+    begun with another recipe or data set."""
+    file, data_file, data = folder / "recipe.yaml", folder / "data.json", flat(data)
     check_free(folder)
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
     else:
         _check_same(folder, "", recipe_settings(recipe.parse(file.read_text(), str(file))), recipe_settings(wanted))
         if data_file.exists():
-            _check_same(folder, "data set ", json.loads(data_file.read_text()), _identity(data))
-    disk.write_text(data_file, json.dumps(_identity(data), indent=1))
+            _check_same(folder, "data set ", json.loads(data_file.read_text()), data)
+    disk.write_text(data_file, json.dumps(data, indent=1))
     disk.write_text(file, recipe.dump(wanted))
+
+
+def known_triplets(folder: Path) -> tuple[int, ...]:
+    """How many rendered triplets a run that was begun trains and validates on; nothing where it does not say so."""
+    try:
+        counts = json.loads((folder / "data.json").read_text())
+        return int(counts["triplets.train"]), int(counts["triplets.val"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
 
 
 def check_free(folder: Path) -> None:
@@ -108,9 +118,3 @@ def _check_same(folder: Path, what: str, before: dict[str, Any], now: dict[str, 
                 f"{folder}: was begun with {what}{key}={before.get(key)}, now it is {now.get(key)}; "
                 "name another directory for --run, or go on with the old value"
             )
-
-
-def _identity(data: Dataset) -> dict[str, Any]:
-    """What tells one data set from another: its header, and digests of its tables, of which that of the shards covers
-    what is in them."""
-    return {**flat(dataclasses.asdict(data.header)), "clips": len(data), **flat({"sha256": data.record})}

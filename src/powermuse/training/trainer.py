@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from powermuse import disk, weights
-from powermuse.data.pairs import PairSource, validation_source
-from powermuse.data.shards import Dataset
+from powermuse.data.sources import Opened, open_data
 from powermuse.recipe import Recipe
 from powermuse.training import checkpoint, environment, health, runs, tracking
 from powermuse.training.checkpoint import Checkpoint
@@ -54,16 +53,16 @@ class Trainer:
         runs.check_settings(recipe)
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
-        data = Dataset(dataset)
-        runs.check_codec(recipe, data.header, data.folder)
-        self.source = PairSource(data, recipe.data.pairing, recipe.data.crop_frames, self.settings.seed)
-        self.validation = validation_source(Dataset(dataset, "val"), recipe.data.pairing, recipe.data.crop_frames)
+        opened = open_data(dataset, recipe.data, self.settings.seed, runs.known_triplets(self.run))
+        runs.check_codec(recipe, opened.data.header, opened.data.folder)
         self.parallel = Parallel(self.settings)
+        opened = self._agreed(opened, dataset)
+        self.source, self.validation = opened.source, opened.validation
         self.fabric = self.parallel.fabric
         self.report = on_progress if self.parallel.first else lambda _: None
-        self.learner = Learner(recipe, data, self.parallel)
+        self.learner = Learner(recipe, opened.data, self.parallel)
         with self.parallel.watching():
-            self._open(data)
+            self._open(opened)
         self.learner.set_up()
         self.seen, self.best, self.best_at = 0, float("inf"), -1
         # Where the last validation and the end of the run were, -1 for not yet: a run that dies between its last
@@ -106,10 +105,17 @@ class Trainer:
             for tracker in self.trackers:
                 tracker.close(finished=finished)
 
-    def _open(self, data: Dataset) -> None:
+    def _agreed(self, opened: Opened, dataset: str) -> Opened:
+        """The data set as the first rank found it: while triplets are rendered, each finds more than the one before."""
+        if self.parallel.world == 1 or not opened.counts:
+            return opened
+        counts = self.parallel.rows(torch.tensor(opened.counts, device=self.parallel.fabric.device))[0]
+        return open_data(dataset, self.recipe.data, self.settings.seed, counts.tolist())
+
+    def _open(self, opened: Opened) -> None:
         """The first rank begins the run's folder, the others find it begun."""
         if self.parallel.first:
-            runs.open_run(self.run, self.recipe, data)
+            runs.open_run(self.run, self.recipe, opened.identity)
             disk.remove_unfinished(self._checkpoints)
             disk.remove_unfinished(self.run)
         self.parallel.wait()

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from powermuse.data.render.augment import Strength
 from powermuse.data.render.fonts import Found
 from powermuse.data.render.programs import Split
 from powermuse.data.render.score import TripletScore
-from powermuse.data.render.sources import Sources
+from powermuse.data.render.sources import CLEAN, MMA, Sources
 from powermuse.data.render.synth import RATE_HZ
 from powermuse.data.render.triplets import compose
 from powermuse.data.shards import Header
@@ -31,7 +32,28 @@ Compose = Callable[[int, Split, int, tuple[str, ...]], TripletScore]
 
 def composed(seed: int, split: Split, index: int, kinds: tuple[str, ...]) -> TripletScore:
     """The scores that the house composes."""
-    return compose(seed, split, index, Sources.for_split(split, kinds))
+    return compose(seed, split, index, _sources(split, kinds))
+
+
+@cache
+def _sources(split: Split, kinds: tuple[str, ...]) -> Sources:
+    """Read once in a process."""
+    return Sources.for_split(split, kinds)
+
+
+def usual_kinds(split: Split, clean: bool = False, every: bool = False) -> tuple[str, ...]:
+    """The sources of scores on this machine: those that a split usually has, the clean ones alone, or all."""
+    if not clean and not every:
+        return Sources.for_split(split).kinds
+    return tuple(kind for kind in (CLEAN if clean else (*CLEAN, MMA)) if _at_hand(split, kind))
+
+
+def _at_hand(split: Split, kind: str) -> bool:
+    try:
+        Sources.for_split(split, (kind,))
+    except BadInput:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -113,7 +135,8 @@ def _same_or_write(path: Path, now: dict[str, Any]) -> None:
     except (ValueError, AttributeError) as error:
         raise BadInput(f"{path}: damaged ({error}); name another directory") from None
     new = _flat(json.loads(json.dumps(now)))
-    for key in sorted(before.keys() | new.keys()):
+    # Fonts that are gone first: they can be brought back.
+    for key in sorted(before.keys() | new.keys(), key=lambda key: (key in new or not key.startswith("fonts."), key)):
         if before.get(key) != new.get(key):
             lost = key.startswith("fonts.") and key not in new
             hint = f" ({fonts.install(key.removeprefix('fonts.'))})" if lost else ""

@@ -4,19 +4,16 @@ Several processes, on one machine or many, may render other stretches into the s
 that is there is left alone, one that is not is written aside and renamed.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from powermuse import disk, registry
+from powermuse import registry
 from powermuse.audio import files
 from powermuse.codecs import Codec
 from powermuse.data import triplets
@@ -27,19 +24,12 @@ from powermuse.data.render.fonts import Found
 from powermuse.data.render.perform import Performed, perform, roles
 from powermuse.data.render.plan import Plan, begin, missing
 from powermuse.data.render.synth import RATE_HZ, loaded
-from powermuse.data.triplets import Shard
+from powermuse.data.triplets import Rendered
 
 _PEAK = 0.98
 
 OnProgress = Callable[[int, int], None]
 """Called after each triplet with: triplets done, triplets in all."""
-
-
-class Rendered(NamedTuple):
-    """One triplet: its tensors by name, and its entry in the book."""
-
-    tensors: dict[str, Tensor]
-    told: dict[str, Any]
 
 
 def render(plan: Plan, on_progress: OnProgress = lambda *_: None) -> int:
@@ -54,7 +44,7 @@ def render(plan: Plan, on_progress: OnProgress = lambda *_: None) -> int:
         results = in_order(_render, indices, min(plan.workers or cores(), len(indices)), _start, plan, found)
         counted = _counted(results, len(indices), on_progress)
         for part in todo:
-            _write(plan.folder / part.name, part, list(islice(counted, part.end - part.begin)))
+            triplets.write_shard(plan.folder / part.name, part, list(islice(counted, part.end - part.begin)))
     finally:
         torch.set_num_threads(threads)
     return len(indices)
@@ -64,13 +54,6 @@ def _counted(results: Iterator[Rendered], total: int, on_progress: OnProgress) -
     for done, rendered in enumerate(results, start=1):
         on_progress(done, total)
         yield rendered
-
-
-def _write(path: Path, part: Shard, rendered: list[Rendered]) -> None:
-    """One shard, whole or not at all. One key of metadata, because the order of several is not fixed."""
-    book = {f"{index:05d}": each.told for index, each in zip(range(part.begin, part.end), rendered, strict=True)}
-    tensors = {name: tensor for each in rendered for name, tensor in each.tensors.items()}
-    disk.write_bytes(path, safetensors.torch.save(tensors, metadata={"book": json.dumps(book)}))
 
 
 class _Worker(NamedTuple):
@@ -103,7 +86,7 @@ def _render(index: int) -> Rendered:
         clips[role] = triplets.facts(clip.score)
         if plan.keeps_sound:
             clips[role]["sound_gain"] = _keep_sound(plan, index, role, clip.mix_N)
-    return Rendered(tensors, {"origin": origin, "clips": clips, "digest": _digest(tensors)})
+    return Rendered(tensors, origin, clips)
 
 
 def perform_triplet(
@@ -132,11 +115,3 @@ def _keep_sound(plan: Plan, index: int, role: str, mix_N: np.ndarray) -> float:
     path = triplets.sound_path(Path(plan.out), plan.split, index, role)
     files.write(path, mix_N[None] * np.float32(gain), RATE_HZ)
     return gain
-
-
-def _digest(tensors: dict[str, Tensor]) -> str:
-    """Of everything in a triplet."""
-    digest = blake2b(digest_size=16)
-    for name in sorted(tensors):
-        digest.update(tensors[name].contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -1,7 +1,7 @@
 """Scores to stems: one soundfont, played by TinySoundFont, each part alone.
 
 Played at 48 kHz and then brought to 24 kHz, because the player interpolates linearly: against 192 kHz its magnitudes
-are 11 dB nearer than when played at 24 kHz (LOG.md). It has neither reverb nor chorus.
+are about 11 dB nearer than when played at 24 kHz (docs/rendering.md). It has neither reverb nor chorus.
 """
 
 from functools import cache
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from powermuse.audio import features, files
-from powermuse.data.render.score import Note, Part, Score
+from powermuse.data.render.score import Part, Score
 from powermuse.types import BadInput
 
 RATE_HZ = features.SAMPLE_RATE_HZ
@@ -77,23 +77,14 @@ def loaded(path: str) -> Synth:
 def _events(part: Part, samples: int) -> list[_Event]:
     """In the order of time, of those that fall within the clip."""
     found = []
-    for note in _apart(part):
-        begin = round(note.start_s * _PLAYED_HZ)
+    for note in part.notes:
+        end_s = max(note.end_s, note.start_s + _LEAST_DRUM_S) if part.is_drums else note.end_s
+        begin, end = round(note.start_s * _PLAYED_HZ), round(end_s * _PLAYED_HZ)
         if begin < samples:
             found.append(_Event(begin, True, note.pitch, note.velocity))
-            found.append(_Event(max(begin + 1, round(note.end_s * _PLAYED_HZ)), False, note.pitch, 0))
+            # Of two that sound at one pitch the player ends the older.
+            found.append(_Event(max(begin + 1, end), False, note.pitch, 0))
     return sorted(event for event in found if event.sample < samples)
-
-
-def _apart(part: Part) -> list[Note]:
-    """Notes of a part, none over the next of its pitch, which its end would silence too."""
-    notes: list[Note] = []
-    next_start_s: dict[int, float] = {}
-    for note in sorted(part.notes, reverse=True):
-        end_s = max(note.end_s, note.start_s + _LEAST_DRUM_S) if part.is_drums else note.end_s
-        notes.append(note._replace(end_s=min(end_s, next_start_s.get(note.pitch, end_s))))
-        next_start_s[note.pitch] = note.start_s
-    return notes
 
 
 def _player() -> Any:

@@ -1,0 +1,116 @@
+"""What a run reads: a prepared data set or rendered triplets, each as training pairs by number."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+from powermuse.chance import number
+from powermuse.data.pairs import PairSource, permuted, validation_source
+from powermuse.data.shards import Dataset, Header
+from powermuse.data.triplets import Triplets
+from powermuse.recipe import DataRecipe
+from powermuse.types import BadInput, Pair
+
+_VALIDATION_SEED = 0
+
+
+class Clips(Protocol):
+    """What a run asks of a data set beside its pairs."""
+
+    folder: Path
+    header: Header
+
+    def __len__(self) -> int:
+        """Clips or triplets to train on."""
+
+    def latent_mean(self) -> Tensor:
+        """Mean of each latent channel [D]."""
+
+
+class Source(Protocol):
+    """Pairs by number, the same whoever asks and whenever."""
+
+    crop_frames: int
+
+    def batch(self, seen: int, size: int) -> Pair:
+        """Pairs `seen` to `seen + size`."""
+
+
+class Opened(NamedTuple):
+    """A data set as a run uses it."""
+
+    data: Clips
+    source: Source
+    validation: Source | None
+    validation_clips: int
+    identity: dict[str, Any]
+    """What tells one data set from another: its header, and digests of what is in it."""
+    counts: tuple[int, ...] = ()
+    """Triplets to train on and to validate on that the run knows; none of a prepared data set, which does not grow."""
+
+
+class Draw(NamedTuple):
+    """One training pair: triplet, which of its truths, and the first frame of the crop (the same in all three)."""
+
+    triplet: int
+    truth: int
+    start: int
+
+
+class TripletSource:
+    """The pairs of rendered triplets. Raises BadInput where there is none, or none long enough."""
+
+    def __init__(self, dataset: Triplets, crop_frames: int, seed: int) -> None:
+        self.dataset, self.crop_frames, self.seed = dataset, crop_frames, seed
+        where = f"{dataset.folder}: the {dataset.split} split"
+        if len(dataset) == 0:
+            raise BadInput(
+                f"{where} does not begin at triplet 0; render it: powermuse render -o {dataset.folder} "
+                f"--split {dataset.split} --triplets 1000"
+            )
+        if crop_frames > dataset.header.clip_frames:
+            raise BadInput(
+                f"{where} holds clips of {dataset.header.clip_frames} frames; data.crop_frames {crop_frames} is longer"
+            )
+
+    def batch(self, seen: int, size: int) -> Pair:
+        """Pairs `seen` to `seen + size` of the run, each with a truth."""
+        draws = [self.draw(seen + i) for i in range(size)]
+        indices, starts = [d.triplet for d in draws], [d.start for d in draws]
+        roles = (["groove"] * size, ["harmony"] * size, [f"truth.{d.truth}" for d in draws])
+        return Pair(*(self.dataset.crops(indices, role, starts, self.crop_frames) for role in roles))
+
+    def draw(self, seen: int) -> Draw:
+        """Each epoch visits every triplet once, in an order of its own."""
+        epoch, position = divmod(seen, len(self.dataset))
+        index = permuted(position, len(self.dataset), f"{self.seed}/order/{epoch}")
+        free = self.dataset.header.clip_frames - self.crop_frames
+        truth = number(f"{self.seed}/truth/{seen}") % self.dataset.truths(index)
+        return Draw(index, truth, number(f"{self.seed}/start/{seen}") % (free + 1))
+
+
+def open_data(folder: str | Path, wanted: DataRecipe, seed: int, known: Sequence[int] = ()) -> Opened:
+    """The data set of a run. Of triplets, which others may still be rendering, the run keeps to the `known` ones, or
+    to `data.triplets`, or to those that there are without a gap. Raises BadInput for what is no such data set."""
+    if wanted.pairing == "triplets":
+        return _open_triplets(Path(folder), wanted, seed, known)
+    data, held_out = Dataset(folder), Dataset(folder, "val")
+    source = PairSource(data, wanted.pairing, wanted.crop_frames, seed)
+    validation = validation_source(held_out, wanted.pairing, wanted.crop_frames)
+    identity = {**asdict(data.header), "clips": len(data), "sha256": data.record}
+    return Opened(data, source, validation, len(held_out), identity)
+
+
+def _open_triplets(folder: Path, wanted: DataRecipe, seed: int, known: Sequence[int]) -> Opened:
+    train_count, val_count = known or (wanted.triplets or None, None)
+    train, val = Triplets(folder, "train", train_count), Triplets(folder, "val", val_count)
+    source = TripletSource(train, wanted.crop_frames, seed)
+    validation = TripletSource(val, wanted.crop_frames, _VALIDATION_SEED) if len(val) else None
+    identity = {
+        **asdict(train.header), "seed": train.seed, "triplets": {"train": len(train), "val": len(val)},
+        "sha256": {**train.record, **(val.record if len(val) else {})},
+    }  # fmt: skip
+    return Opened(train, source, validation, len(val), identity, (len(train), len(val)))

@@ -1,0 +1,89 @@
+from collections import Counter
+
+import pytest
+import torch
+
+from powermuse.data.made_up import make_up, make_up_triplets
+from powermuse.data.sources import TripletSource, open_data
+from powermuse.data.triplets import Triplets
+from powermuse.recipe import Choice, DataRecipe
+from powermuse.types import BadInput, Pair
+
+WANTED = DataRecipe(pairing="triplets", crop_frames=48)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("made") / "set"
+    make_up_triplets(made, Choice("mel"), 120, count=7)
+    return made
+
+
+def tensors(pair: Pair) -> list[torch.Tensor]:
+    return [x for clip in pair if clip is not None for x in clip if x is not None]
+
+
+def test_pairs_are_a_function_of_seed_and_number(folder):
+    one, other = (open_data(folder, WANTED, 3).source for _ in range(2))
+    ahead = one.batch(20, 6)
+    for i in (5, 0, 3):
+        alone = other.batch(20 + i, 1)
+        assert len(tensors(alone)) == 15  # latents, onsets, chroma, level and beats of three clips
+        assert all(torch.equal(a[i], b[0]) for a, b in zip(tensors(ahead), tensors(alone), strict=True))
+    elsewhere = open_data(folder, WANTED, 4).source.batch(20, 6)
+    assert not all(torch.equal(a, b) for a, b in zip(tensors(ahead), tensors(elsewhere), strict=True))
+
+
+def test_a_pair_is_the_same_stretch_of_the_clips_of_one_triplet(folder):
+    data = Triplets(folder)
+    source = TripletSource(data, 48, 1)
+    pair = source.batch(5, 1)
+    triplet, truth, start = source.draw(5)
+    for clip, role in zip(pair, ("groove", "harmony", f"truth.{truth}"), strict=True):
+        assert torch.equal(clip.z_BDT, data.clip(triplet, role).z_BDT[..., start : start + 48])
+
+
+def test_every_epoch_visits_every_triplet_once_in_another_order(folder):
+    source = TripletSource(Triplets(folder), 48, 1)
+    epochs = [[source.draw(7 * epoch + i).triplet for i in range(7)] for epoch in range(5)]
+    assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 1
+
+
+def test_crops_and_truths_are_drawn_from_all_there_are(folder, monkeypatch):
+    monkeypatch.setattr(Triplets, "truths", lambda self, index: 4)
+    source = TripletSource(Triplets(folder), 48, 1)
+    draws = [source.draw(i) for i in range(2000)]
+    assert {d.start for d in draws} == set(range(120 - 48 + 1))
+    # 500 of each truth are to be expected; five standard deviations are 97.
+    assert all(403 < count < 597 for count in Counter(d.truth for d in draws).values())
+
+
+def test_a_run_keeps_to_what_it_knows_when_more_are_rendered(tmp_path):
+    make_up_triplets(tmp_path / "few", Choice("mel"), 120, count=4)
+    make_up_triplets(tmp_path / "more", Choice("mel"), 120, count=9)
+    begun = open_data(tmp_path / "few", WANTED, 0)
+    later = open_data(tmp_path / "more", WANTED, 0, begun.counts)
+    assert begun.counts == later.counts == (4, 4) and later.validation_clips == 4
+    # What is made up for validation follows on what is made up to train on: only the training part is the same.
+    for name in ("train.triplets", "train.plan"):
+        assert begun.identity["sha256"][name] == later.identity["sha256"][name]
+    assert [begun.source.draw(i) for i in range(20)] == [later.source.draw(i) for i in range(20)]
+    asked = DataRecipe(pairing="triplets", crop_frames=48, triplets=6)
+    assert open_data(tmp_path / "more", asked, 0).counts == (6, 9)
+    with pytest.raises(BadInput, match="has triplets 0 to 4, not to 6"):
+        open_data(tmp_path / "few", asked, 0)
+
+
+def test_what_cannot_be_used_is_refused(folder, tmp_path):
+    make_up(tmp_path / "prepared", Choice("mel"), clip_frames=60)
+    with pytest.raises(BadInput, match="holds no rendered triplets"):
+        open_data(tmp_path / "prepared", WANTED, 0)
+    with pytest.raises(BadInput, match=r"data\.pairing=triplets"):
+        open_data(folder, DataRecipe(pairing="shuffled", crop_frames=48), 0)
+    with pytest.raises(BadInput, match=r"data\.crop_frames 121 is longer"):
+        open_data(folder, DataRecipe(pairing="triplets", crop_frames=121), 0)
+    (folder / "train/00000-00007.safetensors").rename(folder / "train/00001-00008.safetensors")
+    with pytest.raises(BadInput, match="does not begin at triplet 0"):
+        open_data(folder, WANTED, 0)
+    (folder / "train/00001-00008.safetensors").rename(folder / "train/00000-00007.safetensors")

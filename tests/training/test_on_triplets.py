@@ -1,0 +1,106 @@
+"""Training on rendered triplets: it goes on to the same numbers, also while more of them are rendered."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from powermuse.data.made_up import make_up_triplets
+from powermuse.recipe import Choice, Recipe
+from powermuse.training import checkpoint
+from powermuse.training.rehearsal import rehearse
+from powermuse.training.trainer import Trainer
+from powermuse.types import BadInput
+from training.toys import toy
+
+SETTINGS = ("data.pairing=triplets", "training.pairs=48", "weights.latent.truth=1.0")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make_up_triplets(tmp_path / "set", Choice("mel"), 120, count=6)
+    return tmp_path / "set"
+
+
+def train(folder: Path, run: Path, recipe: Recipe | None = None) -> Trainer:
+    trainer = Trainer(recipe or toy(*SETTINGS), str(folder), str(run), lambda _: None)
+    trainer.fit()
+    return trainer
+
+
+def killed(folder: Path, run: Path) -> None:
+    """The same run, killed between two checkpoints."""
+    code = (
+        "import os, signal, sys\n"
+        "from training.toys import toy\n"
+        "from powermuse.training.trainer import Trainer\n"
+        "kill = lambda now: os.kill(os.getpid(), signal.SIGKILL) if now.seen >= 28 else None\n"
+        f"Trainer(toy(*{SETTINGS!r}), *sys.argv[1:], kill).fit()\n"
+    )
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)])
+    command = [sys.executable, "-c", code, str(folder), str(run)]
+    assert subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=False).returncode == -signal.SIGKILL
+
+
+def end(run: Path) -> dict[str, torch.Tensor]:
+    kept = checkpoint.load(checkpoint.found(run / "checkpoints")[-1])
+    return {f"{group}/{name}": t for group, tensors in kept.tensors.items() for name, t in tensors.items()}
+
+
+def add_triplets(folder: Path) -> None:
+    """More shards, as another process would write them: those of the seed's first triplets stay what they are."""
+    for split in ("train", "val"):
+        path = folder / split / "00000-00006.safetensors"
+        (folder / split / "00006-00012.safetensors").write_bytes(
+            path.read_bytes().replace(b'"0000', b'"9000')  # other numbers, the same length
+        )
+
+
+def test_killed_and_started_again_while_more_are_rendered_it_comes_to_the_same_weights(folder, tmp_path):
+    train(folder, tmp_path / "whole")
+    killed(folder, tmp_path / "killed")
+    assert 0 < int(checkpoint.found(tmp_path / "killed/checkpoints")[-1].stem) < 48
+    add_triplets(folder)
+    train(folder, tmp_path / "killed")
+    whole, again = end(tmp_path / "whole"), end(tmp_path / "killed")
+    assert whole.keys() == again.keys()
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    identity = json.loads((tmp_path / "killed/data.json").read_text())
+    assert (identity["triplets.train"], identity["triplets.val"]) == (6, 6)
+
+
+def test_validation_looks_at_the_truth_of_the_val_split(folder, tmp_path):
+    trainer = train(folder, tmp_path / "run")
+    assert trainer.validation is not None and trainer.validation.dataset.split == "val"
+    validated = [
+        x for x in map(json.loads, (tmp_path / "run/log.jsonl").read_text().splitlines()) if x["split"] == "val"
+    ]
+    assert validated and all(x["latent.truth"] > 0 for x in validated)
+
+
+def test_triplets_that_have_changed_are_refused(folder, tmp_path):
+    train(folder, tmp_path / "run", toy(*SETTINGS, "training.pairs=8"))
+    other = tmp_path / "other"
+    make_up_triplets(other, Choice("mel"), 120, count=6, seed=1)
+    shard = Path("train/00000-00006.safetensors")
+    (folder / shard).write_bytes((other / shard).read_bytes())
+    with pytest.raises(BadInput, match=r"was begun with data set sha256\.train\.triplets"):
+        train(folder, tmp_path / "run")
+
+
+def test_a_number_of_triplets_below_none_is_refused(folder, tmp_path):
+    with pytest.raises(BadInput, match=r"data\.triplets must be at least 0"):
+        train(folder, tmp_path / "run", toy(*SETTINGS, "data.triplets=-1"))
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_a_dry_run_proves_a_recipe_on_triplets(folder, real):
+    recipe = toy(*SETTINGS)
+    shown = {proof.name: proof.shown for proof in rehearse(recipe, str(folder) if real else "")}
+    assert ("from 6 clips, 6 to validate on" if real else "made-up clips") in shown["data"]
+    assert "went on to the same weights" in shown["resume"]
