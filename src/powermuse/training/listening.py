@@ -12,7 +12,7 @@ from powermuse.audio import clips, files
 from powermuse.codecs import Codec
 from powermuse.composing import report
 from powermuse.composing.composer import PEAK, at_level
-from powermuse.data.pairs import PairSource
+from powermuse.data.sources import Source
 from powermuse.recipe import Recipe
 from powermuse.training.learner import Learner
 from powermuse.training.tracking import Heard
@@ -27,7 +27,7 @@ class Listening:
     heard is said once."""
 
     def __init__(
-        self, run: Path, recipe: Recipe, learner: Learner, source: PairSource, say: Callable[[str], None]
+        self, run: Path, recipe: Recipe, learner: Learner, source: Source, say: Callable[[str], None]
     ) -> None:
         self.folder, self.recipe, self.learner, self.source, self.say = run / "listen", recipe, learner, source, say
         training = recipe.training
