@@ -65,8 +65,8 @@ class Parallel:
     Raises BadInput where a batch cannot be shared out evenly.
     """
 
-    def __init__(self, settings: TrainingRecipe) -> None:
-        how = launched()
+    def __init__(self, settings: TrainingRecipe, how: Launched | None = None) -> None:
+        how = how or launched()
         _check_shares(settings, how.world)
         strategy: Strategy | str = "auto"
         if how.world > 1:
@@ -79,7 +79,7 @@ class Parallel:
             )  # fmt: skip
         except (RuntimeError, ValueError) as error:  # a job that was asked for in a way that Fabric does not take
             raise BadInput(f"the processes of this run cannot work together: {error}") from error
-        self.world = how.world
+        self.world, self.ranks_a_node = how.world, how.ranks_a_node
         with self.watching():
             self.fabric.launch()
         self.rank = self.fabric.global_rank
