@@ -70,6 +70,12 @@ def test_where_no_batch_fits_the_crop_is_shortened_or_the_cascade_named(monkeypa
         budget_of(long, GB // 100, monkeypatch).check()
 
 
+def test_a_batch_that_would_just_fit_is_not_advised(monkeypatch):
+    one = measure(big("training.batch=1"), 1, CPU).wanted
+    with pytest.raises(BadInput, match=r"lower training\.batch to 1 and data\.crop_frames to \d+$"):
+        budget_of(big(), round(1.1 * one), monkeypatch).check()
+
+
 def test_what_cannot_be_known_stops_nobody(monkeypatch):
     budget_of(big(), None, monkeypatch).check()  # type: ignore[arg-type]
 
