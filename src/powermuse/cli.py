@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from powermuse.commands import codec_check, compose, doctor, info, prepare, slurm, stems, train
+from powermuse.commands import codec_check, compose, doctor, info, prepare, runs, slurm, stems, train
 from powermuse.commands.shared import Handler
 from powermuse.terminal import UsageError, explain, say
 
-_COMMANDS = (compose, prepare, train, slurm, doctor, info, codec_check, stems)
+_COMMANDS = (compose, prepare, train, slurm, runs, doctor, info, codec_check, stems)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from powermuse.data.pairs import PairSource, validation_source
 from powermuse.data.shards import Dataset
 from powermuse.recipe import Recipe
 from powermuse.training import checkpoint, environment, health, runs, tracking
+from powermuse.training.budget import Budget
 from powermuse.training.checkpoint import Checkpoint
 from powermuse.training.ema import averaged
 from powermuse.training.learner import Learner
@@ -61,10 +62,14 @@ class Trainer:
         self.parallel = Parallel(self.settings)
         self.fabric = self.parallel.fabric
         self.report = on_progress if self.parallel.first else lambda _: None
-        self.learner = Learner(recipe, data, self.parallel)
+        self.budget = Budget(recipe, self.parallel)
+        self.budget.check()
+        with self.budget.watching(lambda: "it has not begun"):
+            self.learner = Learner(recipe, data.latent_mean(), self.parallel)
         with self.parallel.watching():
             self._open(data)
-        self.learner.set_up()
+        with self.budget.watching(self._stands):
+            self.learner.set_up()
         self.seen, self.best, self.best_at = 0, float("inf"), -1
         # Where the last validation and the end of the run were, -1 for not yet: a run that dies between its last
         # checkpoint and its end is ended by the next start.
@@ -83,7 +88,7 @@ class Trainer:
         process of the run has ended before."""
         if self.finished_at == self.settings.pairs:
             return Ended(self.seen, self.best, 0)
-        with self.parallel.watching():
+        with self.budget.watching(self._stands), self.parallel.watching():
             return self._fit()
 
     def _fit(self) -> Ended:
@@ -165,6 +170,9 @@ class Trainer:
             return next((each for each in found if not bool(torch.isfinite(each[0]))), found[0])
 
         raise health.diagnose(self.learner.bare_model, replayed, failed, self._last_good())
+
+    def _stands(self) -> str:
+        return f"the run stands at {self._last_good()}"
 
     def _last_good(self) -> str:
         kept = checkpoint.found(self._checkpoints)
