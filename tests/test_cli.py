@@ -164,6 +164,9 @@ BAD = {
     "a file as data set": (["prepare", "bad", "-o", "groove.wav", "--workers", "1"], "groove.wav"),
     "a full folder as data set": (["prepare", "bad", "-o", "model", "--workers", "1"], "not a data set"),
     # looking at things
+    "a folder of runs without one": (["runs", "nothing"], "nothing: no run is in here; make one: powermuse train tiny"),
+    "a folder of runs that is not there": (["runs", "gone"], "gone: no such directory"),
+    "an unknown order of runs": (["runs", "--sort", "beauty"], "--sort"),
     "an unknown thing": (["info", "nobody"], "'nobody' is no codec (encodec, mdct, mel), no model (starter)"),
     "an empty folder": (["info", "nothing"], "no folder of a model, a run or a data set"),
     "a damaged data set to look at": (["info", "broken-data"], "dataset.json: damaged"),
@@ -223,7 +226,7 @@ def test_help_answers_at_once_without_importing_torch(here):
     done = powermuse("--help", cwd=here)
     assert time.monotonic() - begin < 2.0  # 0.1 s on a quiet machine; torch alone takes 2
     assert done.returncode == 0
-    for command in ("compose", "prepare", "train", "slurm", "info", "codec-check"):
+    for command in ("compose", "prepare", "train", "slurm", "runs", "info", "codec-check"):
         assert command in done.stdout
     code = (
         "import sys, powermuse.cli\n"

@@ -94,3 +94,10 @@ def test_the_digest_is_sha_256(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     # FIPS 180-2, appendix B.1
     assert disk.sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_what_killed_writers_left_goes_and_nothing_else(tmp_path):
+    for name in (".log.0123456789ab.part.jsonl", ".tmpA1b2C3", "log.jsonl", ".hidden"):
+        (tmp_path / name).touch()
+    disk.remove_unfinished(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"log.jsonl", ".hidden"}

@@ -1,8 +1,12 @@
 """Models on disk: there and back, and every way in which a folder does not fit."""
 
+import errno
 import hashlib
 import os
 import pickle
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -199,3 +203,39 @@ def test_a_save_that_fails_leaves_the_weights_that_were_there(model, folder, mon
         weights.save_model(folder, weights.build_model(RUN, 128), RUN)
     assert (folder / "model.safetensors").read_bytes() == before
     assert {file.name for file in folder.iterdir()} == {"model.safetensors", "recipe.yaml"}
+
+
+def test_a_full_disk_is_said_as_the_system_says_it_and_the_old_weights_stand(model, folder):
+    before = (folder / "model.safetensors").read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            weights.save_model(folder, model, RUN)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.errno == errno.EFBIG and caught.value.filename == str(folder / "model.safetensors")
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert {file.name for file in folder.iterdir()} == {"model.safetensors", "recipe.yaml"}
+
+
+def test_weights_may_be_read_by_whom_the_recipe_may_be_read(model, tmp_path):
+    before = os.umask(0o027)
+    try:
+        weights.save_model(tmp_path, model, RUN)
+    finally:
+        os.umask(before)
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o640}
+
+
+def test_saving_takes_no_memory_for_copies(tmp_path):
+    program = (
+        "import re, sys, torch; from pathlib import Path; from powermuse import weights\n"
+        "def peak(): return int(re.findall(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[0]) * 1024\n"
+        "weights.write_tensors(Path(sys.argv[1], 'small'), {'a': torch.ones(1)}, {})\n"
+        "tensor = torch.ones(25_000_000); before = peak()\n"
+        "weights.write_tensors(Path(sys.argv[1], 'large'), {'a': tensor}, {})\n"
+        "print((peak() - before) / tensor.nbytes)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 0.2

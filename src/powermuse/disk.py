@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+_UNFINISHED = (".*.part*", ".tmp??????")
+"""What `aside` writes to, and what safetensors in its turn writes to aside of that."""
+
 
 @contextmanager
 def aside(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -36,8 +39,9 @@ def write_text(path: str | os.PathLike[str], content: str) -> None:
 
 def remove_unfinished(folder: Path) -> None:
     """Removes what a killed process had written aside in a folder of which it was the only writer."""
-    for path in folder.glob(".*.part*"):
-        path.unlink(missing_ok=True)
+    for pattern in _UNFINISHED:
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

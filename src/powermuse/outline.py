@@ -36,7 +36,7 @@ def outline(recipe: Recipe) -> list[Row]:
     codec: type[Codec] = registry.find("codecs", recipe.codec.name)[1]
     batch, frames = recipe.training.batch, recipe.data.crop_frames
     latents_BDT = torch.empty(batch, codec.latent_dim, frames, device=_NOWHERE)
-    rows = _run("model", blank_model(recipe), _clip(latents_BDT), _clip(latents_BDT))
+    rows = _run("model", blank_model(recipe), blank_clip(latents_BDT), blank_clip(latents_BDT))
     if recipe.weights.get("gan", 0.0) != 0.0:
         with _NOWHERE:
             discriminator = Discriminator(codec.latent_dim)
@@ -48,6 +48,15 @@ def blank_model(recipe: Recipe) -> Muse:
     """The full model of a recipe without content: shapes and names alone."""
     with _NOWHERE:
         return weights.build_model(recipe, registry.find("codecs", recipe.codec.name)[1].latent_dim)
+
+
+def blank_clip(latents_BDT: Tensor) -> Clip:
+    """A clip with features of no meaning, on the device of its latents."""
+    batch, _, frames = latents_BDT.shape
+    onsets_BKT, chroma_BPT = (
+        latents_BDT.new_empty(batch, n, frames) for n in (features.ONSET_BANDS, features.PITCH_CLASSES)
+    )
+    return Clip(latents_BDT, onsets_BKT, chroma_BPT, latents_BDT.new_empty(batch, frames))
 
 
 def _blank_codec(recipe: Recipe) -> nn.Module:
@@ -101,11 +110,3 @@ def _out(output: object) -> tuple[Tensor, ...]:
 
 def _weights(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
-
-
-def _clip(latents_BDT: Tensor) -> Clip:
-    batch, _, frames = latents_BDT.shape
-    onsets_BKT, chroma_BPT = (
-        latents_BDT.new_empty(batch, n, frames) for n in (features.ONSET_BANDS, features.PITCH_CLASSES)
-    )
-    return Clip(latents_BDT, onsets_BKT, chroma_BPT, latents_BDT.new_empty(batch, frames))

@@ -6,11 +6,14 @@ Legend of the shape letters, used as suffixes of tensor names:
     M mel bands   F frequency bins   K onset bands   P pitch classes (12)
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from torch import Tensor
+if TYPE_CHECKING:  # the two ways to fail are wanted at once, torch takes a second
+    from torch import Tensor
 
 
 class BadInput(ValueError):
@@ -38,12 +41,12 @@ class Clip(NamedTuple):
     beats_BT: Tensor | None = None
     """1 on the frame of a beat, 2 on a downbeat, else 0; None where beats are not known."""
 
-    def crop(self, start: int, frames: int) -> "Clip":
+    def crop(self, start: int, frames: int) -> Clip:
         """The same `frames` frames from `start` of every field."""
         window = slice(start, start + frames)
         return Clip(*(None if x is None else x[..., window] for x in self))  # type: ignore[arg-type]
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> "Clip":
+    def map(self, change: Callable[[Tensor], Tensor]) -> Clip:
         """`change` applied to every tensor: a move to a device, a cast."""
         return Clip(*(None if x is None else change(x) for x in self))  # type: ignore[arg-type]
 
@@ -88,7 +91,7 @@ class Outcome:
     pair: Pair
     proposal: Proposal
     composition: Composition
-    decoded: "DecodedCrops | None" = None
+    decoded: DecodedCrops | None = None
     fake_logits_B: Tensor | None = None
     """What the discriminator makes of the blends, where there is one; above zero means real."""
 

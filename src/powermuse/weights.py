@@ -1,6 +1,7 @@
 """Models on disk: a folder with `recipe.yaml` and `model.safetensors`. Nothing is unpickled."""
 
 import os
+import re
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -56,8 +57,23 @@ def save_tensors(
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous().cpu()
         for name, tensor in tensors.items()
     }
-    disk.write_bytes(folder / _WEIGHTS, safetensors.torch.save(stored, metadata={"codec": run.codec.name}))
+    write_tensors(folder / _WEIGHTS, stored, {"codec": run.codec.name})
     disk.write_text(folder / _RECIPE, recipe.dump(run))
+
+
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    """A safetensors file, whole or not at all. The tensors go to the file as they are: as bytes they would be
+    in memory twice more, which of a full-size run would be its peak."""
+    with disk.aside(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        try:
+            safetensors.torch.save_file(tensors, temporary, metadata=metadata)
+        except SafetensorError as error:
+            if number := re.search(r"os error (\d+)", str(error)):  # a full disk is said as any other write says it
+                raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+            raise
+        temporary.chmod(mode)  # what safetensors writes is its owner's alone
 
 
 def load_model(name_or_folder: str) -> LoadedModel:

@@ -125,6 +125,8 @@ def _dry_run(recipe: "Recipe", dataset: str) -> int:
 
 def _show_outline(recipe: "Recipe") -> None:
     from powermuse.outline import outline
+    from powermuse.training.budget import Budget
+    from powermuse.training.parallel import Parallel
 
     frame_axes = "[batch, channels, frames]; within a stage [batch, frames, channels]"
     print(f"{recipe.name} at full size, outputs {frame_axes}")
@@ -133,6 +135,7 @@ def _show_outline(recipe: "Recipe") -> None:
     name, output, weights = (max(len(line[column]) for line in table) for column in range(3))
     for line in table:
         print(f"{line[0]:{name}}  {line[1]:{output}}  {line[2]:>{weights}}")
+    print(f"memory of a process: {Budget(recipe, Parallel(recipe.training)).told()}")
 
 
 @contextmanager

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from powermuse import disk
+from powermuse import weights
 from powermuse.types import BadInput
 
 Tensors = dict[str, dict[str, Tensor]]
@@ -37,7 +36,7 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int, best_at: int = -1) -> 
     }
     metadata = {"state": json.dumps({"seen": checkpoint.seen, "values": checkpoint.values})}
     path = folder / f"{checkpoint.seen:012d}.safetensors"
-    disk.write_bytes(path, safetensors.torch.save(flat, metadata=metadata))
+    weights.write_tensors(path, flat, metadata)
     kept = {*[p for p in found(folder) if p <= path][-max(keep, 1) :], folder / f"{best_at:012d}.safetensors"}
     for other in set(found(folder)) - kept:
         other.unlink(missing_ok=True)

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from powermuse import optimizers, registry, stretches, weights
 from powermuse.adversary import Adversary
 from powermuse.agents import Agent
 from powermuse.chance import number
 from powermuse.codecs import Codec
-from powermuse.data.sources import Clips
 from powermuse.objective import Objective, observe
 from powermuse.recipe import Recipe
 from powermuse.targets import Targets
@@ -26,16 +25,19 @@ Losses = tuple[Tensor, dict[str, Tensor], Outcome]
 
 
 class Learner:
-    """Everything of a run that a step changes. Raises BadInput for a recipe and a data set that do not fit together."""
+    """Everything of a run that a step changes; `latent_mean_D` is the training set's mean of each latent channel.
 
-    def __init__(self, recipe: Recipe, data: Clips, parallel: Parallel) -> None:
+    Raises BadInput for a recipe that its data cannot be trained with.
+    """
+
+    def __init__(self, recipe: Recipe, latent_mean_D: Tensor, parallel: Parallel) -> None:
         self.recipe, self.settings, self.parallel, self.fabric = recipe, recipe.training, parallel, parallel.fabric
         torch.manual_seed(self.settings.seed)
-        self.bare_model = weights.build_model(recipe, data.header.latent_dim)
+        self.bare_model = weights.build_model(recipe, len(latent_mean_D))
         agent = self.bare_model.agent
         assert isinstance(agent, Agent)
         codec: type[Codec] = registry.find("codecs", recipe.codec.name)[1]
-        self.objective = Objective(recipe.weights, agent.penalty_names, codec, data.latent_mean())
+        self.objective = Objective(recipe.weights, agent.penalty_names, codec, latent_mean_D)
         runs.check_lengths(recipe, *self.objective.least_frames(recipe.data.decode_stretches))
         if self.objective.needs_truth and recipe.data.pairing not in ("unity", "triplets"):
             raise BadInput(
@@ -48,7 +50,8 @@ class Learner:
         """Optimisers, adversary and targets, on the device: when all that may be refused has been looked at."""
         if self.settings.compile:
             self.bare_model.cascade.compile()
-        self.model = self.fabric.setup_module(self.bare_model)
+        placed(self.bare_model, self.fabric.device)
+        self.model = self.fabric.setup_module(self.bare_model, move_to_device=False)
         if self.settings.shard:
             sharding.check(self.bare_model, self.parallel.world)
         # After the model's setup, which may put shards in the place of its weights.
@@ -136,7 +139,9 @@ class Learner:
 
     def make_codec(self) -> Codec:
         """The codec as training wants it: to decode with, on the device."""
-        return weights.build_codec(self.recipe).keep_decoder().to(self.fabric.device)
+        codec = weights.build_codec(self.recipe).keep_decoder()
+        placed(codec, self.fabric.device)
+        return codec
 
     def state(self) -> Tensors:
         """Every tensor that decides how it goes on, by group and name, whole: of a sharded run on the first rank alone,
@@ -200,5 +205,11 @@ class Learner:
         settings = self.settings
         latent_dim = self.objective.codec.latent_dim
         made = Adversary(self.recipe.adversary, latent_dim, settings.learning_rate, settings.weight_decay)
-        made.network.to(self.fabric.device)
+        placed(made.network, self.fabric.device)
         return made
+
+
+def placed(module: nn.Module, device: torch.device) -> None:
+    """Moves a module to the device where it is not there yet."""
+    if any(t.device != device for t in (*module.parameters(), *module.buffers())):
+        module.to(device)

@@ -26,9 +26,7 @@ class Listening:
     """Composes the pair and keeps it in RUN/listen. Changes no number of the run, and never ends it: what cannot be
     heard is said once."""
 
-    def __init__(
-        self, run: Path, recipe: Recipe, learner: Learner, source: Source, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, run: Path, recipe: Recipe, learner: Learner, source: Source, say: Callable[[str], None]) -> None:
         self.folder, self.recipe, self.learner, self.source, self.say = run / "listen", recipe, learner, source, say
         training = recipe.training
         # As many as a validation looks at, of which one is heard: a compiled model is not compiled once more for it.

@@ -66,8 +66,8 @@ class Parallel:
     Raises BadInput where a batch cannot be shared out evenly, or a model be sharded.
     """
 
-    def __init__(self, settings: TrainingRecipe) -> None:
-        how = launched()
+    def __init__(self, settings: TrainingRecipe, how: Launched | None = None) -> None:
+        how = how or launched()
         check_world(settings, how.world)
         strategy: Strategy | str = "auto"
         if settings.shard:
@@ -82,7 +82,7 @@ class Parallel:
             )  # fmt: skip
         except (RuntimeError, ValueError) as error:  # a job that was asked for in a way that Fabric does not take
             raise BadInput(f"the processes of this run cannot work together: {error}") from error
-        self.world = how.world
+        self.world, self.ranks_a_node = how.world, how.ranks_a_node
         with self.watching():
             self.fabric.launch()
         self.rank = self.fabric.global_rank

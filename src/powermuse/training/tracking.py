@@ -10,6 +10,7 @@ from torch import Tensor
 
 from powermuse import disk
 from powermuse.recipe import Recipe
+from powermuse.training import lock
 from powermuse.types import MissingExtra, Outcome
 
 CLOCK = "clock."
@@ -51,6 +52,7 @@ class JsonlTracker:
         if path.exists():
             cut(path, seen)
         self._file = path.open("a")
+        lock.hold(self._file)
 
     def log(self, seen: int, split: str, scalars: dict[str, float]) -> None:
         """Appends a line and hands it to the system, so that a kill loses none."""

@@ -14,6 +14,7 @@ from powermuse import disk, weights
 from powermuse.data.sources import Opened, open_data
 from powermuse.recipe import Recipe
 from powermuse.training import checkpoint, environment, health, runs, tracking
+from powermuse.training.budget import Budget
 from powermuse.training.checkpoint import Checkpoint
 from powermuse.training.ema import averaged
 from powermuse.training.learner import Learner
@@ -60,10 +61,14 @@ class Trainer:
         self.source, self.validation = opened.source, opened.validation
         self.fabric = self.parallel.fabric
         self.report = on_progress if self.parallel.first else lambda _: None
-        self.learner = Learner(recipe, opened.data, self.parallel)
+        self.budget = Budget(recipe, self.parallel)
+        self.budget.check()
+        with self.budget.watching(lambda: "it has not begun"):
+            self.learner = Learner(recipe, opened.data.latent_mean(), self.parallel)
         with self.parallel.watching():
             self._open(opened)
-        self.learner.set_up()
+        with self.budget.watching(self._stands):
+            self.learner.set_up()
         self.seen, self.best, self.best_at = 0, float("inf"), -1
         # Where the last validation and the end of the run were, -1 for not yet: a run that dies between its last
         # checkpoint and its end is ended by the next start.
@@ -82,7 +87,7 @@ class Trainer:
         process of the run has ended before."""
         if self.finished_at == self.settings.pairs:
             return Ended(self.seen, self.best, 0)
-        with self.parallel.watching():
+        with self.budget.watching(self._stands), self.parallel.watching():
             return self._fit()
 
     def _fit(self) -> Ended:
@@ -171,6 +176,9 @@ class Trainer:
             return next((each for each in found if not bool(torch.isfinite(each[0]))), found[0])
 
         raise health.diagnose(self.learner.bare_model, replayed, failed, self._last_good())
+
+    def _stands(self) -> str:
+        return f"the run stands at {self._last_good()}"
 
     def _last_good(self) -> str:
         kept = checkpoint.found(self._checkpoints)
