@@ -1,12 +1,14 @@
 """What a system is given and scored against: rendered triplets, real pairs, and the special cases made of them."""
 
+import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from powermuse.audio import files
+from powermuse import disk
+from powermuse.audio import clips, files
 from powermuse.audio.features import SAMPLE_RATE_HZ
 from powermuse.data import triplets
 from powermuse.data.render.score import Score
@@ -125,9 +127,17 @@ class Book:
         return (index + len(self.triplets) // 2) % len(self.triplets)
 
 
+class Excerpt(NamedTuple):
+    """A recording from some moment on."""
+
+    path: Path
+    start_s: float
+
+
 class RealPairs:
     """Pairs of recordings from a list: a line a pair, groove and harmony with a tab between, paths from the list's
-    folder. Nothing is known of them but how they sound. Raises BadInput for a list that cannot be read."""
+    folder; FILE@30 begins at 30 s. Nothing is known of them but how they sound. Raises BadInput for a list that cannot
+    be read."""
 
     def __init__(self, path: str | os.PathLike[str], seconds: float = 16.0) -> None:
         self.path, self.samples = Path(path), round(seconds * SAMPLE_RATE_HZ)
@@ -145,12 +155,15 @@ class RealPairs:
     @property
     def identity(self) -> dict[str, str]:
         """What tells this list from another."""
-        return {"pairs": " ".join(f"{a}+{b}" for a, b in self.pairs), "samples": str(self.samples)}
+        excerpts = [e for pair in self.pairs for e in pair]
+        digests = {path: disk.sha256(path) for path in {e.path for e in excerpts}}
+        told = " ".join(f"{digests[e.path]}@{e.start_s:g}" for e in excerpts)
+        return {"pairs": hashlib.sha256(told.encode()).hexdigest(), "samples": str(self.samples)}
 
     def label(self, number: int) -> Label:
         """What pair `number` is called."""
         groove, harmony = self.pairs[number]
-        return Label(f"{number:03d} {groove.stem} + {harmony.stem}", REAL)
+        return Label(f"{number:03d} {groove.path.stem} + {harmony.path.stem}", REAL)
 
     def material(self, number: int) -> Material:
         """Pair `number`; the unrelated clip is the harmony of the pair half the list away."""
@@ -159,20 +172,29 @@ class RealPairs:
         sources = Sources(self._read(groove), self._read(harmony), unrelated_N=self._read(other))
         return Material(self.label(number), sources)
 
-    def _pair(self, line: str) -> tuple[Path, Path]:
-        parts = [self.path.parent / part.strip() for part in line.split("\t")]
+    def _pair(self, line: str) -> tuple[Excerpt, Excerpt]:
+        parts = [self._excerpt(part.strip()) for part in line.split("\t")]
         if len(parts) != 2:
             raise BadInput(f"{self.path}: {line!r}: GROOVE<tab>HARMONY is wanted")
         for part in parts:
-            if not part.is_file():
-                raise BadInput(f"{self.path}: {part}: no such file")
+            if not part.path.is_file():
+                raise BadInput(f"{self.path}: {part.path}: no such file")
         return parts[0], parts[1]
 
-    def _read(self, path: Path) -> np.ndarray:
-        from powermuse.audio.clips import loop_to, normalise_level
+    def _excerpt(self, text: str) -> Excerpt:
+        name, at, start_s = text.rpartition("@")
+        if at and start_s.replace(".", "", 1).isdecimal():
+            return Excerpt(self.path.parent / name, float(start_s))
+        return Excerpt(self.path.parent / text, 0.0)
 
-        wav_CN = loop_to(files.read(path, SAMPLE_RATE_HZ), self.samples, SAMPLE_RATE_HZ)
-        return normalise_level(wav_CN)[0][0]
+    def _read(self, excerpt: Excerpt) -> np.ndarray:
+        wav_CN = files.read(excerpt.path, SAMPLE_RATE_HZ)[:, round(excerpt.start_s * SAMPLE_RATE_HZ) :]
+        if wav_CN.shape[1] < SAMPLE_RATE_HZ // 2:
+            raise BadInput(f"{excerpt.path}: has no half second from {excerpt.start_s:g} s on")
+        try:
+            return clips.normalise_level(clips.loop_to(wav_CN, self.samples, SAMPLE_RATE_HZ))[0][0]
+        except BadInput as error:
+            raise BadInput(f"{excerpt.path} from {excerpt.start_s:g} s on: {error}") from None
 
 
 Cases = Book | RealPairs

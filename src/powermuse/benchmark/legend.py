@@ -35,3 +35,5 @@ PROTOTYPE = (
 FRECHET = Metric("frechet", "", "down", "Fréchet distance to the truths of the benchmark", digits=1)
 PASSED = Metric("passed", "", "up", "share of triplets at which the first four bars hold at once")
 EVERY = (*TABLE, PASSED, FRECHET, *JUDGED, *PROTOTYPE)
+FIRST = ("onset_env.groove", "onset_env.harmony", "chords", "copy.excess", "mel.truth", PASSED.name, FRECHET.name)
+"""What a terminal has room for."""

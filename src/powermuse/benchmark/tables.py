@@ -1,6 +1,6 @@
 """The results as a table: for the terminal and for a README."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.markup import escape
 from rich.table import Table
@@ -14,33 +14,35 @@ _COLOURS = {"pass": "green", "fail": "red", "ill-posed": "yellow", "": "default"
 _MARKS = {"pass": " ✓", "fail": " ✗", "ill-posed": " ?", "": ""}
 
 
-def table(report: Report, group: str = ALL) -> Table:
-    """Systems by metrics with intervals, for rich; passed gates green, failed ones red."""
-    shown = Table(title=f"{report.title}: {group}", caption=caption(report, group))
+def table(report: Report, group: str = ALL, only: Sequence[str] | None = None) -> Table:
+    """Systems by metrics (`only` those named) with intervals, for rich; passed gates green, failed ones red."""
+    metrics = _metrics(report, only)
+    shown = Table(title=f"{report.title}: {group}", caption=caption(report, group, only))
     shown.add_column("system", no_wrap=True)
-    for metric in report.metrics:
+    for metric in metrics:
         shown.add_column(escape(f"{metric.name} {ARROWS[metric.better]}"), justify="right")
-    for system, cells in _rows(report, group):
+    for system, cells in _rows(report, group, metrics):
         coloured = [f"[{_COLOURS[mark]}]{escape(text)}{_MARKS[mark]}[/]" for text, mark in cells]
         shown.add_row(escape(system.name), *coloured)
     return shown
 
 
-def markdown(report: Report, group: str = ALL) -> str:
+def markdown(report: Report, group: str = ALL, only: Sequence[str] | None = None) -> str:
     """The same for a README."""
-    heads = ["system", *(f"{m.name} {ARROWS[m.better]}" for m in report.metrics)]
-    lines = [_line(heads), _line(["---", *("---:" for _ in report.metrics)])]
-    for system, cells in _rows(report, group):
+    metrics = _metrics(report, only)
+    heads = ["system", *(f"{m.name} {ARROWS[m.better]}" for m in metrics)]
+    lines = [_line(heads), _line(["---", *("---:" for _ in metrics)])]
+    for system, cells in _rows(report, group, metrics):
         lines.append(_line([system.name, *(text + _MARKS[mark] for text, mark in cells)]))
-    return "\n".join([*lines, "", caption(report, group), ""])
+    return "\n".join([*lines, "", caption(report, group, only), ""])
 
 
-def caption(report: Report, group: str) -> str:
+def caption(report: Report, group: str, only: Sequence[str] | None = None) -> str:
     """What the figures are: cases, interval, and who read chords, notes or beats."""
     cases = [case for case in report.cases if group in case.groups]
     triplets = len({case.triplet for case in cases})
     readers: dict[str, list[str]] = {}
-    for metric in report.metrics:
+    for metric in _metrics(report, only):
         if metric.reader:
             readers.setdefault(metric.reader, []).append(metric.name)
     told = [f"{', '.join(names)} read by {reader}" for reader, names in readers.items()]
@@ -72,10 +74,14 @@ def number(value: float, metric: Metric) -> str:
     return f"{round(value, metric.digits) + 0.0:.{metric.digits}f}"
 
 
-def _rows(report: Report, group: str) -> Iterator[tuple[System, list[tuple[str, str]]]]:
+def _metrics(report: Report, only: Sequence[str] | None) -> list[Metric]:
+    return [metric for metric in report.metrics if only is None or metric.name in only]
+
+
+def _rows(report: Report, group: str, metrics: Sequence[Metric]) -> Iterator[tuple[System, list[tuple[str, str]]]]:
     for system in report.systems:
         means = report.means[group][system.name]
-        yield system, [(figure(means[m.name], m), mark(report, group, m.name, system.name)) for m in report.metrics]
+        yield system, [(figure(means[m.name], m), mark(report, group, m.name, system.name)) for m in metrics]
 
 
 def _line(cells: list[str]) -> str:

@@ -2,10 +2,13 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from powermuse.commands.shared import Handler
 from powermuse.terminal import progress
+
+if TYPE_CHECKING:
+    from powermuse.benchmark.results import Report
 
 
 def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
@@ -40,7 +43,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from powermuse import disk
-    from powermuse.benchmark import evaluation, page, results, tables
+    from powermuse.benchmark import evaluation, legend, page, results, tables
     from powermuse.benchmark.listening import Listening
     from powermuse.benchmark.swap import Plan
 
@@ -52,9 +55,17 @@ def _evaluate(options: argparse.Namespace) -> int:
     with progress() as update:
         report = evaluation.evaluate(plan, out, lambda done, total, case: update("evaluate", done, total, case))
     results.write(report, out / "report.json")
-    disk.write_text(out / "table.md", tables.markdown(report))
+    disk.write_text(out / "table.md", "\n".join(_table(report, group.name) for group in report.filled_groups))
     listen = Listening(seed=options.seed) if options.listen else None
     size = page.write_page(report, out / "report.html", examples=options.examples, listen=listen)
-    Console().print(tables.table(report))
+    for group in report.filled_groups:
+        if group.name in (results.ALL, results.SAME, results.OTHER):
+            Console().print(tables.table(report, group.name, legend.FIRST))
     print(f"{out}/report.html ({size / 1e6:.1f} MB), report.json, table.md")
     return 0
+
+
+def _table(report: "Report", group: str) -> str:
+    from powermuse.benchmark import tables
+
+    return f"## {group}\n\n{tables.markdown(report, group)}"
