@@ -325,14 +325,15 @@ EVERYTHING = (
 )  # fmt: skip
 
 
-def test_killed_twenty_times_at_random_moments_it_comes_to_the_same_numbers_bit_for_bit(dataset, tmp_path):
+@pytest.mark.parametrize("times", [4, pytest.param(20, marks=pytest.mark.long)])
+def test_killed_many_times_at_random_moments_it_comes_to_the_same_numbers_bit_for_bit(dataset, tmp_path, times):
     (tmp_path / "toy.yaml").write_text(TOY)
     (tmp_path / "nursery.py").write_text(NURSERY)
     run, dice, statuses, seen = tmp_path / "run", random.Random(0), [], []
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": tmp_path}
     with subprocess.Popen([sys.executable, "nursery.py"], **pipes) as nursery:
         try:
-            for attempt in range(20):
+            for attempt in range(times):
                 before = kept(run)[-1] if kept(run) else -1
                 moments = random_moment(run, before, dice, while_writing=attempt % 4 == 3)
                 made = stop(nursery, run, dataset, signal.SIGKILL, moments, EVERYTHING)
@@ -340,7 +341,7 @@ def test_killed_twenty_times_at_random_moments_it_comes_to_the_same_numbers_bit_
                 seen.append(made.kept[-1])
         finally:
             nursery.kill()
-    assert statuses == [-signal.SIGKILL] * 20
+    assert statuses == [-signal.SIGKILL] * times
     assert seen == sorted(seen) and seen[-1] < 480
     train(toy(*EVERYTHING), dataset, run)
     train(toy(*EVERYTHING), dataset, tmp_path / "whole")

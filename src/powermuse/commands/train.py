@@ -1,6 +1,7 @@
 """`powermuse train`: a recipe on a data set, or with --dry-run the proof that it would train."""
 
 import argparse
+import dataclasses
 import os
 import signal
 import sys
@@ -135,7 +136,8 @@ def _show_outline(recipe: "Recipe") -> None:
     name, output, weights = (max(len(line[column]) for line in table) for column in range(3))
     for line in table:
         print(f"{line[0]:{name}}  {line[1]:{output}}  {line[2]:>{weights}}")
-    print(f"memory of a process: {Budget(recipe, Parallel(recipe.training)).told()}")
+    alone = Parallel(dataclasses.replace(recipe.training, shard=False))  # as what was rehearsed
+    print(f"memory of a process: {Budget(recipe, alone).told()}")
 
 
 @contextmanager
