@@ -179,3 +179,11 @@ def test_a_grid_that_is_shared_counts_over_shifts_and_not_over_others():
 
 def test_two_others_are_too_few():
     assert nulls.over_others(nulls.pearson, _onsets(0), _onsets(1), [_onsets(2), _onsets(3)]) is None
+
+
+def test_a_loop_is_corrected_over_other_sources_where_there_are_some():
+    loop = np.tile(np.arange(10) == 0, 400).astype(float)
+    blend, others = loop + 0.2 * _onsets(4, 4000), [_onsets(seed, 4000) for seed in range(5, 10)]
+    assert nulls.evaluate(nulls.pearson, blend, loop, loop, 1000.0) is None
+    corrected = nulls.evaluate(nulls.pearson, blend, loop, loop, 1000.0, others)
+    assert corrected == nulls.over_others(nulls.pearson, blend, loop, others) > 0.5

@@ -38,9 +38,13 @@ def pearson(a: np.ndarray, b: np.ndarray) -> float:
 def shifts(onset_curve: np.ndarray, frame_rate_hz: float) -> list[int]:
     """The circular shifts, in frames, that a null is taken over: 0.37 to 1.71 s plus quarters of the clip, without
     those at which the source's own onset autocorrelation exceeds 0.8."""
-    frames = len(onset_curve)
-    wanted = {round(s * frame_rate_hz + q * frames / 4) % frames for s in SHIFTS_S for q in range(4)}
-    return sorted(n for n in wanted if n and pearson(onset_curve, np.roll(onset_curve, n)) <= _LOOP_AUTOCORRELATION)
+    wanted = all_shifts(len(onset_curve), frame_rate_hz)
+    return [n for n in wanted if pearson(onset_curve, np.roll(onset_curve, n)) <= _LOOP_AUTOCORRELATION]
+
+
+def all_shifts(frames: int, frame_rate_hz: float) -> list[int]:
+    """0.37 to 1.71 s plus quarters of a clip, in frames, sorted, without 0."""
+    return sorted({round(s * frame_rate_hz + q * frames / 4) % frames for s in SHIFTS_S for q in range(4)} - {0})
 
 
 def corrected(value: float, null: float) -> float | None:
@@ -49,14 +53,20 @@ def corrected(value: float, null: float) -> float | None:
 
 
 def evaluate(
-    similarity: Similarity, blend: np.ndarray, source: np.ndarray, source_onsets: np.ndarray, frame_rate_hz: float
+    similarity: Similarity,
+    blend: np.ndarray,
+    source: np.ndarray,
+    source_onsets: np.ndarray,
+    frame_rate_hz: float,
+    others: Sequence[np.ndarray] = (),
 ) -> float | None:
-    """The null-corrected similarity of two curves [..., T]; None where the source allows fewer than three shifts."""
+    """The null-corrected similarity of two curves [..., T]. A source that allows fewer than three shifts (a loop) is
+    corrected over `others`, unrelated sources; None where there are fewer than three of those too."""
     validate(blend, frame_rate_hz)
     validate(source, frame_rate_hz)
     allowed = shifts(source_onsets, frame_rate_hz)
     if len(allowed) < FEWEST_SHIFTS:
-        return None
+        return over_others(similarity, blend, source, others)
     null = float(np.mean([similarity(blend, np.roll(source, n, axis=-1)) for n in allowed]))
     return corrected(similarity(blend, source), null)
 
@@ -65,7 +75,7 @@ def over_others(
     similarity: Similarity, blend: np.ndarray, source: np.ndarray, others: Sequence[np.ndarray]
 ) -> float | None:
     """The similarity corrected by its mean over other sources: at the tempo of `source` and in phase with it, sharing
-    its grid is chance too. None where fewer than three are given. The tables use `evaluate`, which needs no others."""
+    its grid is chance too. None where fewer than three are given."""
     if len(others) < FEWEST_SHIFTS:
         return None
     null = float(np.mean([similarity(blend, other) for other in others]))

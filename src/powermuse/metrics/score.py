@@ -98,6 +98,8 @@ class Prepared(NamedTuple):
     truth_copy: tuple[float | None, float | None]
     """Copy and free copy of the truths, mean over them."""
     unrelated_S: np.ndarray | None
+    unrelated_T: tuple[np.ndarray, ...]
+    """Onset envelopes of the unrelated clip, moved about: the null of a loop."""
     chords: Chords
     chords_of_the_stem: chords.Accuracy | None
     onsets_s: np.ndarray
@@ -107,9 +109,8 @@ def hear(wav_N: np.ndarray) -> Heard:
     """All that the metrics look at in a mono clip at 24 kHz, about 0.3 s for 16 s."""
     pitches.validate(wav_N)
     wav_N = np.ascontiguousarray(wav_N, np.float32)
+    onsets_T = _onsets(wav_N)
     with torch.inference_mode():
-        wav_BN = torch.from_numpy(wav_N)[None]
-        onsets_T = features.onset_envelope(features.onset_strength(wav_BN))[0].numpy().astype(np.float64)
         return Heard(
             wav_N,
             onsets_T,
@@ -138,6 +139,7 @@ def prepare(sources: Sources) -> Prepared:
         copied,
         (_mean([c for c, _ in of_truths]), _mean([free for _, free in of_truths])),
         None if unrelated is None else timbre.statistics(timbre.mfcc(unrelated)),
+        () if unrelated is None else _moved(_onsets(unrelated)),
         known,
         stem,
         groove.onsets_s if sources.groove_onsets_s is None else sources.groove_onsets_s,
@@ -172,16 +174,29 @@ def _rhythm(blend: Heard, known: Prepared, case: Case) -> Score:
     beats = case.sources.beats_s
     groove_curve = known.groove.onsets_T
     return {
-        "onset_env.groove": _onset_env(blend, known.groove),
-        "onset_env.harmony": _onset_env(blend, known.harmony),
+        "onset_env.groove": _onset_env(blend, known.groove, known),
+        "onset_env.harmony": _onset_env(blend, known.harmony, known),
         "onset_f1.groove": events.f_measure(known.onsets_s, blend.onsets_s),
         "onset_f1.groove.adjusted": events.adjusted(known.onsets_s, blend.onsets_s, groove_curve, rate_hz),
         "beat_f1.groove": None if beats is None or case.beats_s is None else events.beat_f_measure(beats, case.beats_s),
     }
 
 
-def _onset_env(blend: Heard, source: Heard) -> float | None:
-    return nulls.evaluate(nulls.pearson, blend.onsets_T, source.onsets_T, source.onsets_T, features.FRAME_RATE_HZ)
+def _onset_env(blend: Heard, source: Heard, known: Prepared) -> float | None:
+    curves = (blend.onsets_T, source.onsets_T, source.onsets_T)
+    return nulls.evaluate(nulls.pearson, *curves, features.FRAME_RATE_HZ, known.unrelated_T)
+
+
+def _onsets(wav_N: np.ndarray) -> np.ndarray:
+    """The onset envelope [T] of a clip."""
+    with torch.inference_mode():
+        wav_BN = torch.from_numpy(np.ascontiguousarray(wav_N, np.float32))[None]
+        return features.onset_envelope(features.onset_strength(wav_BN))[0].numpy().astype(np.float64)
+
+
+def _moved(curve_T: np.ndarray) -> tuple[np.ndarray, ...]:
+    """A curve at all the shifts that a null is taken over."""
+    return tuple(np.roll(curve_T, n) for n in nulls.all_shifts(len(curve_T), features.FRAME_RATE_HZ))
 
 
 def _harmony(blend: Heard, known: Prepared, case: Case) -> Score:
