@@ -26,6 +26,7 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
     command.add_argument("models", nargs="*", metavar="MODEL", help="shipped model, run or folder (none: rivals alone)")
     command.add_argument("--benchmark", required=True, metavar="DATASET", help="rendered triplets, or a list of pairs")
     command.add_argument("-o", "--out", required=True, metavar="REPORT", help="directory of the report")
+    command.add_argument("--cache", metavar="FOLDER", help="what was computed before, also by others (REPORT/cache)")
     command.add_argument("--triplets", type=int, metavar="N", help="only the first N (default: all)")
     command.add_argument("--judges", action="store_true", help="ask the slow judges too, on 60 triplets (extra judges)")
     command.add_argument("--listen", action="store_true", help="begin the page with a blind listening test")
@@ -48,8 +49,9 @@ def _evaluate(options: argparse.Namespace) -> int:
     from powermuse.benchmark.swap import Plan
 
     out = Path(options.out)
+    cache = Path(options.cache or out / "cache")
     plan = Plan(
-        options.benchmark, out / "cache", tuple(options.models), options.triplets, options.workers, options.judges,
+        options.benchmark, cache, tuple(options.models), options.triplets, options.workers, options.judges,
         options.examples, options.seed,
     )  # fmt: skip
     with progress() as update:
