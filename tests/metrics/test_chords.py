@@ -19,7 +19,7 @@ def tones(song: Chords, cents: float = 0.0) -> np.ndarray:
     wav = np.zeros(round(song.intervals_s[-1, 1] * RATE_HZ))
     for (start, end), label in zip(song.intervals_s, song.labels, strict=True):
         root = chords.meaning(label).root
-        steps = chords._SHAPES[label.split(":")[1]] if root >= 0 else ()
+        steps = chords.QUALITIES[label.split(":")[1]] if root >= 0 else ()
         time_s = np.arange(round((end - start) * RATE_HZ)) / RATE_HZ
         keys = [36 + root, *(48 + root + step for step in steps)] if steps else []
         hz = [440 * 2 ** ((key - 69 + cents / 100) / 12) for key in keys]

@@ -27,8 +27,9 @@ from torch import Tensor
 from powermuse import disk
 from powermuse.audio import features, files
 from powermuse.data import shards
-from powermuse.data.render.score import QUALITIES, Beat, Chord, Note, Part, Score
+from powermuse.data.render.score import Beat, Chord, Note, Part, Score
 from powermuse.data.shards import Header
+from powermuse.metrics.chords import QUALITIES
 from powermuse.types import BadInput, Clip
 
 KIND = "triplets"

@@ -32,7 +32,7 @@ _TRIADS = {
 _TRIAD_OF = {name: triad for triad, names in _TRIADS.items() for name in names}
 _LABEL = re.compile(r"([A-G])([b#]*)(?::([a-z0-9]*))?(\([^)]*\))?(/[b#]*\d+)?")
 
-_SHAPES = {
+QUALITIES = {
     "maj": (0, 4, 7),
     "min": (0, 3, 7),
     "7": (0, 4, 7, 10),
@@ -41,6 +41,7 @@ _SHAPES = {
     "dim": (0, 3, 6),
     "sus4": (0, 5, 7),
 }
+"""Pitch classes above the root of each chord quality, under the names of Harte et al. (ISMIR 2005)."""
 _PRIOR = {"maj": 0.0, "min": 0.015, "7": -0.05, "maj7": -0.05, "min7": -0.02, "dim": -0.25, "sus4": -0.25}
 _FRAMES_TOGETHER = 2
 _SHARPNESS = 8.0
@@ -155,14 +156,14 @@ def meaning(label: str) -> _Meaning:
 
 @lru_cache(maxsize=1)
 def _states() -> tuple[str, ...]:
-    return (*(f"{PITCH_NAMES[root]}:{shape}" for shape in _SHAPES for root in range(12)), "N")
+    return (*(f"{PITCH_NAMES[root]}:{shape}" for shape in QUALITIES for root in range(12)), "N")
 
 
 @lru_cache(maxsize=1)
 def _templates() -> tuple[np.ndarray, np.ndarray]:
     """Unit templates [84, 12] of treble and bass; the bass plays the root, at times another note of the chord."""
     treble, bass = [], []
-    for shape in _SHAPES.values():
+    for shape in QUALITIES.values():
         for root in range(12):
             notes = np.isin(np.arange(12), [(root + step) % 12 for step in shape]).astype(float)
             treble.append(notes / np.linalg.norm(notes))
@@ -180,7 +181,7 @@ def _likelihoods(strength_QT: np.ndarray) -> np.ndarray:
     both_PT = np.maximum(treble_PT - _FIFTH_PARTIAL * np.roll(bass_PT, 4, axis=0), 0.0) + 0.5 * bass_PT
     treble, bass = _templates()
     chord_ST = treble @ _unit(both_PT) + _BASS_WEIGHT * (bass @ _unit(bass_PT))
-    chord_ST += np.repeat([_PRIOR[shape] for shape in _SHAPES], 12)[:, None]
+    chord_ST += np.repeat([_PRIOR[shape] for shape in QUALITIES], 12)[:, None]
     none_T = np.full((1, chord_ST.shape[1]), _NO_CHORD)
     return _SHARPNESS * np.concatenate([chord_ST, none_T])
 

@@ -8,9 +8,9 @@ from powermuse.data.render.mma import BARS_A_QUALITY, Groove
 from powermuse.data.render.patterns import FAMILIES
 from powermuse.data.render.programs import SETS, SPLITS
 from powermuse.data.render.progressions import Progression
-from powermuse.data.render.score import QUALITIES
 from powermuse.data.render.sources import Sources
 from powermuse.data.render.triplets import compose
+from powermuse.metrics.chords import QUALITIES
 from powermuse.types import BadInput
 
 needs_mma = pytest.mark.skipif(not mma.available(), reason=f"without mma: {mma.INSTALL}")

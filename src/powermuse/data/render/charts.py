@@ -7,7 +7,8 @@ from powermuse.data.render import progressions
 from powermuse.data.render.metres import CLIP_S, Metre
 from powermuse.data.render.programs import Split
 from powermuse.data.render.progressions import Progression
-from powermuse.data.render.score import PITCH_NAMES, Chord
+from powermuse.data.render.score import Chord
+from powermuse.metrics.chords import PITCH_NAMES
 
 SCALES = {progressions.MAJOR: (0, 2, 4, 5, 7, 9, 11), progressions.MINOR: (0, 2, 3, 5, 7, 8, 10)}
 _BARS_A_CHORD = (0.5, 1.0, 2.0)

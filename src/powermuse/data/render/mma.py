@@ -22,7 +22,7 @@ from powermuse.data.render.metres import METRES, Metre
 from powermuse.data.render.patterns import FAMILIES
 from powermuse.data.render.programs import Role, Split
 from powermuse.data.render.rhythms import Hit
-from powermuse.data.render.score import QUALITIES
+from powermuse.metrics.chords import QUALITIES
 from powermuse.types import BadInput
 
 LIBRARY = Path("/usr/share/mma/lib")

@@ -9,8 +9,9 @@ from powermuse.data.render.charts import Chart
 from powermuse.data.render.metres import CLIP_S
 from powermuse.data.render.mma import BARS_A_QUALITY, Groove, Played, Track
 from powermuse.data.render.programs import Role
-from powermuse.data.render.score import QUALITIES, Chord, Note, Part, untangled
+from powermuse.data.render.score import Chord, Note, Part, untangled
 from powermuse.data.render.styles import PartStyle
+from powermuse.metrics.chords import QUALITIES
 
 _REGISTERS = {"bass": (28, 50), "chords": (48, 76), "arpeggio": (52, 84), "pad": (50, 78)}
 _STAND_INS: dict[Role, tuple[Role, ...]] = {

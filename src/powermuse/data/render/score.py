@@ -3,17 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-QUALITIES = {
-    "maj": (0, 4, 7),
-    "min": (0, 3, 7),
-    "7": (0, 4, 7, 10),
-    "maj7": (0, 4, 7, 11),
-    "min7": (0, 3, 7, 10),
-    "dim": (0, 3, 6),
-    "sus4": (0, 5, 7),
-}
-"""Pitch classes above the root of each chord quality, under the names of Harte et al. (ISMIR 2005)."""
-PITCH_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+from powermuse.metrics.chords import PITCH_NAMES, QUALITIES
 
 
 class Note(NamedTuple):
