@@ -32,6 +32,7 @@ def big(*overrides: str) -> Recipe:
     return recipe.load("tiny", ["training.batch=64", "training.pairs=128", *overrides])
 
 
+@pytest.mark.long
 def test_what_does_not_fit_is_refused_with_settings_that_do(monkeypatch):
     with pytest.raises(BadInput) as caught:
         budget_of(big(), GB // 2, monkeypatch).check()
@@ -162,6 +163,7 @@ def test_a_step_that_runs_out_of_memory_leaves_the_checkpoint_and_one_line(datas
     assert not list(Path(tmp_path / "run").rglob(".*"))
 
 
+@pytest.mark.long
 def test_a_limit_of_the_process_is_seen_before_it_starts(dataset, tmp_path):
     (tmp_path / "toy.yaml").write_text(TOY)
     command = [Path(sys.executable).with_name("powermuse"), "train", tmp_path / "toy.yaml", "--data", dataset]
