@@ -28,6 +28,8 @@ from powermuse.types import BadInput
 transformers = pytest.importorskip("transformers", reason="the extra hub is not installed")
 
 Capture = pytest.CaptureFixture[str]
+# Recipes that differ from another one in weights or data alone.
+OTHER_WEIGHTS = ("push_complementarity", "creative_085", "temporal", "frequency", "triplets_fixed", "triplets_masking")
 PROOFS = ["recipe", "data", "codec", "agent", "losses", "checkpoint", "resume", "generation"]
 AGENTS = {"masking": "1,083,904", "compositional": "14,515,078"}
 
@@ -51,7 +53,9 @@ def shown(proofs: Any) -> dict[str, str]:
     return {proof.name: proof.shown for proof in proofs}
 
 
-@pytest.mark.parametrize("name", recipe.shipped())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (name in OTHER_WEIGHTS)) for name in recipe.shipped()]
+)
 def test_every_shipped_recipe_passes_its_dry_run_and_leaves_nothing_behind(
     name: str, temporary: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
