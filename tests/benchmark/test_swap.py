@@ -248,3 +248,20 @@ def test_what_is_no_benchmark_is_refused_with_the_command_that_makes_one(tmp_pat
     assert main(["evaluate", "--benchmark", str(tmp_path), "-o", str(tmp_path / "out"), "--triplets", "1"]) == 2
     assert "--triplets at least 2" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@small.needs_font
+def test_two_models_of_one_name_are_refused_before_any_work(rendered, tmp_path, capsys):
+    words = ["evaluate", "starter", "starter", "--benchmark", str(rendered), "-o", str(tmp_path / "out")]
+    assert main(words) == 2
+    assert "two systems of the table are called starter" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@small.needs_font
+def test_an_embedding_that_could_not_be_had_before_is_made_when_it_can(rendered, tmp_path, monkeypatch):
+    made = plan(rendered, tmp_path)
+    assert all(t.windows is None for t in swap.run(made))
+    monkeypatch.setattr(judging, "can_embed", lambda: True)
+    monkeypatch.setattr(judging, "embedding", lambda blend_N: np.ones((2, 3), np.float32))
+    assert {t.group for t in swap.run(made) if t.windows is not None} == {cases.SAME_TEMPO, cases.OTHER_TEMPO}

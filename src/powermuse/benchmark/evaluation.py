@@ -54,19 +54,22 @@ def _values(found: dict[str, list[Trial]]) -> results.Values:
 
 def _passes(blend: Score, truth: Score) -> float | None:
     """1 where the first four bars hold against the truth of the same triplet, else 0; None where one has no value."""
-    pairs = {name: (blend.get(name), truth.get(name)) for name in ("onset_env.groove", "chords", "onset_env.harmony")}
     excess = blend.get("copy.excess")
-    if excess is None or any(a is None or b is None for a, b in pairs.values()):
+    rhythm, chords, leak = (_both(blend, truth, name) for name in ("onset_env.groove", "chords", "onset_env.harmony"))
+    if excess is None or rhythm is None or chords is None or leak is None:
         return None
-    (env, env_truth), (chords, chords_truth), (leak, leak_truth) = pairs.values()
-    assert None not in (env, env_truth, chords, chords_truth, leak, leak_truth)
     held = (
-        env >= bars.RHYTHM * env_truth,  # type: ignore[operator]
-        chords >= bars.CHORDS * chords_truth,  # type: ignore[operator]
+        rhythm[0] >= bars.RHYTHM * rhythm[1],
+        chords[0] >= bars.CHORDS * chords[1],
         excess <= bars.COPY,
-        abs(leak - leak_truth) <= bars.LEAK,  # type: ignore[operator]
+        abs(leak[0] - leak[1]) <= bars.LEAK,
     )
     return float(all(held))
+
+
+def _both(blend: Score, truth: Score, metric: str) -> tuple[float, float] | None:
+    one, other = blend.get(metric), truth.get(metric)
+    return None if one is None or other is None else (one, other)
 
 
 def _is_told(metric: str, values: results.Values) -> bool:

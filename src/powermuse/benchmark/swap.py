@@ -26,6 +26,7 @@ from powermuse.benchmark.systems import System
 from powermuse.data.pool import cores, in_order
 from powermuse.metrics import score
 from powermuse.metrics.score import Case, Score
+from powermuse.types import BadInput
 
 VERSION = 1
 """Of the scores: raise when a metric changes, and what is cached counts no more."""
@@ -68,23 +69,29 @@ def run(plan: Plan, on_progress: OnProgress = lambda *_: None) -> list[Trial]:
     """All trials, system by system within a case, in the order of the cases. Raises BadInput."""
     if plan.judges:
         judging.check_judges()
+    rows(plan)  # what cannot be loaded is told before any work is done
     benchmark = cases.open_cases(plan.benchmark, plan.triplets)
     numbers = [(number,) for number in range(len(benchmark))]
     trials: list[Trial] = []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # here as in the pool: the sums of several threads may be added in another order
     try:
-        for found in in_order(_case, numbers, min(plan.workers or cores(), len(numbers)), _begin, plan):
+        results = in_order(_case, numbers, min(plan.workers or cores(), len(numbers)), _begin, plan)
+        for done, found in enumerate(results, start=1):
             trials += found
-            on_progress(len({t.case for t in trials}), len(numbers), found[0].case if found else "")
+            on_progress(done, len(numbers), found[0].case if found else "")
     finally:
         torch.set_num_threads(threads)
     return trials
 
 
 def rows(plan: Plan) -> list[System]:
-    """The systems of a plan, in the order of the tables."""
-    return [*systems.rivals(), *(systems.of_model(name, plan.seed) for name in plan.models)]
+    """The systems of a plan, in the order of the tables. Raises BadInput where two have one name."""
+    found = [*systems.rivals(), *(systems.of_model(name, plan.seed) for name in plan.models)]
+    named = [system.name for system in found]
+    if twice := sorted({name for name in named if named.count(name) > 1}):
+        raise BadInput(f"two systems of the table are called {', '.join(twice)}; rename the folder of one of them")
+    return found
 
 
 class _Worker(NamedTuple):
@@ -151,7 +158,8 @@ class _Turn:
         return Trial(system.name, *self.label, content, windows, sound if sound.exists() else None)
 
     def _is_there(self, at: Path, keep: bool) -> bool:
-        wanted = [".json", *([".judges.json"] if self.judged else []), *([".flac"] if keep else [])]
+        further = {".judges.json": self.judged, ".flac": keep, ".safetensors": self._embeds}
+        wanted = [".json", *(suffix for suffix, is_wanted in further.items() if is_wanted)]
         if at.with_suffix(".json").exists() and at.with_suffix(".json").read_text() == "null":
             return True
         return all(at.with_suffix(suffix).exists() for suffix in wanted)
@@ -165,7 +173,7 @@ class _Turn:
         case = Case(blend_N, self.material.sources)
         if keep:
             files.write(at.with_suffix(".flac"), blend_N[None] / max(1.0, float(np.abs(blend_N).max())), SAMPLE_RATE_HZ)
-        if self.label.group in cases.COUNTED and (windows := judging.embedding(blend_N)) is not None:
+        if self._embeds and (windows := judging.embedding(blend_N)) is not None:
             disk.write_bytes(at.with_suffix(".safetensors"), safetensors.numpy.save({"windows": windows}))
         prepared = cases.without(self.prepared, system.truth)
         if self.judged:
@@ -177,6 +185,10 @@ class _Turn:
     def _path(self, system: System) -> Path:
         name = "".join(c if c.isalnum() or c in "-_" else "_" for c in self.label.name)
         return self.worker.plan.cache / f"{system.key}-{self.worker.identity}" / name
+
+    @property
+    def _embeds(self) -> bool:
+        return self.label.group in cases.COUNTED and judging.can_embed()
 
     @property
     def material(self) -> Material:

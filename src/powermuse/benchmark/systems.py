@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -14,11 +13,11 @@ from powermuse.audio import clips
 from powermuse.audio.features import SAMPLE_RATE_HZ
 from powermuse.benchmark import baselines
 from powermuse.benchmark.cases import Material
+from powermuse.benchmark.results import RETOLD, TRUTH, Kind
 from powermuse.composing.composer import Composer, Sound
 from powermuse.types import BadInput
 
-TRUTH, ANOTHER, THROUGH_CODEC = "truth", "another orchestration", "truth through the codec"
-Kind = Literal["model", "baseline", "reference", "floor"]
+THROUGH_CODEC = "truth through the codec"
 VERSION = "1"
 """Of the rivals and references: raise when one of them composes otherwise than before."""
 _REFERENCE_CODEC = "mel"
@@ -36,7 +35,6 @@ class System:
     """The blend [N] of a case; None where it has none to give (a truth that is not known)."""
     truth: int | None = None
     """The truth that it is, which it is then not compared with."""
-    model: str | None = None
 
     @property
     def key(self) -> str:
@@ -50,8 +48,8 @@ def rivals() -> list[System]:
 
 
 def of_model(name_or_folder: str, seed: int = 0) -> System:
-    """A trained model as a row; loaded when it composes for the first time. Raises BadInput where there is none, or
-    where its codec has another rate than the benchmark."""
+    """A trained model as a row. Raises BadInput where there is none, or where its codec has another rate than the
+    benchmark."""
     folder = weights.find_model(name_or_folder)
     loaded = weights.load_model(name_or_folder)
     if registry.find("codecs", loaded.recipe.codec.name)[1].sample_rate_hz != SAMPLE_RATE_HZ:
@@ -64,7 +62,7 @@ def of_model(name_or_folder: str, seed: int = 0) -> System:
 
     name = Path(name_or_folder).name
     identity = f"{disk.sha256(folder / 'model.safetensors')}/{seed}"
-    return System(name, "model", f"recipe {loaded.recipe.name}", identity, compose, model=name_or_folder)
+    return System(name, "model", f"recipe {loaded.recipe.name}", identity, compose)
 
 
 def _of_baseline(baseline: baselines.Baseline) -> System:
@@ -86,7 +84,7 @@ def _references() -> list[System]:
 
     return [
         System(TRUTH, "reference", "B's chords and instruments, played from A's drums", VERSION, truth(0)),
-        System(ANOTHER, "reference", "the same, played from them in another way", VERSION, truth(1), truth=1),
+        System(RETOLD, "reference", "the same, played from them in another way", VERSION, truth(1), truth=1),
         System(
             THROUGH_CODEC, "reference", f"the truth, encoded and decoded by {_REFERENCE_CODEC}", VERSION, through_codec
         ),
