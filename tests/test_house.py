@@ -23,6 +23,7 @@ TIERS = (
     ("types", "recipe", "registry", "disk", "chance", "frozen"),
     ("audio",),
     ("codecs", "losses", "metrics"),
+    ("codes",),
     ("model", "agents"),
     ("data", "objective", "stretches", "adversary", "targets", "weights", "optimizers", "outline"),
     ("composing",),

@@ -24,7 +24,7 @@ def terms(codec: type[MdctCodec] = MdctCodec) -> dict[str, Term]:
 
 def _clip(z_BDT: Tensor) -> Clip:
     batch, _, frames = z_BDT.shape
-    return Clip(z_BDT, torch.zeros(batch, 8, frames), torch.zeros(batch, 12, frames), torch.zeros(batch, frames))
+    return Clip(z_BDT, torch.zeros(batch, 8, frames), torch.zeros(batch, 24, frames), torch.zeros(batch, frames))
 
 
 def _latents(value: float) -> Tensor:

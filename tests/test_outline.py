@@ -40,7 +40,7 @@ def test_shapes_are_those_of_the_full_recipe():
 def test_shapes_and_counts_are_those_of_a_real_forward(name):
     small = recipe.load(name, ["training.batch=2", "data.crop_frames=24", "cascade.layers=2"])
     frames = registry.find("codecs", small.codec.name)[1].latent_dim, 24
-    clip = Clip(torch.ones(2, *frames), torch.zeros(2, 8, 24), torch.zeros(2, 12, 24), torch.zeros(2, 24))
+    clip = Clip(torch.ones(2, *frames), torch.zeros(2, 8, 24), torch.zeros(2, 24, 24), torch.zeros(2, 24))
     model = weights.build_model(small, frames[0]).eval()
     ours = rows(small)
     real = {path: module for path, module in model.named_modules() if path in ours and path not in ("agent", "cascade")}

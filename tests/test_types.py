@@ -10,7 +10,7 @@ from powermuse.types import BadInput, Clip, Composition, MissingExtra, Outcome, 
 def clip():
     """Every field counts its frames, so that a crop shows in its values."""
     frame = torch.arange(10.0)
-    return Clip(frame.expand(2, 4, 10), frame.expand(2, 8, 10), frame.expand(2, 12, 10), frame.expand(2, 10))
+    return Clip(frame.expand(2, 4, 10), frame.expand(2, 8, 10), frame.expand(2, 24, 10), frame.expand(2, 10))
 
 
 @pytest.mark.parametrize("beats", [False, True])

@@ -43,7 +43,7 @@ def folder(tmp_path, model) -> Path:
 
 def _clips() -> tuple[Clip, Clip]:
     latents = 5.7 * torch.randn(2, 1, 128, 12, generator=torch.Generator().manual_seed(1))
-    groove, harmony = (Clip(z, torch.zeros(1, 8, 12), torch.zeros(1, 12, 12), torch.zeros(1, 12)) for z in latents)
+    groove, harmony = (Clip(z, torch.zeros(1, 8, 12), torch.zeros(1, 24, 12), torch.zeros(1, 12)) for z in latents)
     return groove, harmony
 
 

@@ -54,7 +54,7 @@ def blank_clip(latents_BDT: Tensor) -> Clip:
     """A clip with features of no meaning, on the device of its latents."""
     batch, _, frames = latents_BDT.shape
     onsets_BKT, chroma_BPT = (
-        latents_BDT.new_empty(batch, n, frames) for n in (features.ONSET_BANDS, features.PITCH_CLASSES)
+        latents_BDT.new_empty(batch, n, frames) for n in (features.ONSET_BANDS, features.CHROMA_ROWS)
     )
     return Clip(latents_BDT, onsets_BKT, chroma_BPT, latents_BDT.new_empty(batch, frames))
 

@@ -53,6 +53,32 @@ class CascadeRecipe:
 
 
 @dataclass(frozen=True)
+class FlowRecipe:
+    """The composer that hears codes alone: a draft, refined by flow matching."""
+
+    width: int = 304
+    heads: int = 8
+    draft_layers: int = 4
+    refine_layers: int = 6
+    ffn_multiple: float = 3.0
+    pool: int = 3
+    """Latent frames that are one token: 3 are 40 ms."""
+    steps: int = 12
+    """From noise to music in generation; 0 leaves the second stage out: the draft is the blend."""
+    drop: float = 0.1
+    """Chance that a condition of a training pair is dropped."""
+    drop_all: float = 0.05
+    guidance: list[float] = field(default_factory=list)
+    """How far generation leans away from what it would do without each condition (rhythm, harmony, colour)."""
+    guided_from: float = 0.0
+    guided_to: float = 1.0
+    """Times of the flow between which it leans."""
+    centre: float = 5.0
+    spread: float = 4.0
+    """Mean and standard deviation of the latents: the units in which it computes."""
+
+
+@dataclass(frozen=True)
 class DataRecipe:
     """What the training pairs are made of."""
 
@@ -173,7 +199,10 @@ class Recipe:
     name: str
     codec: Choice = Choice("mel")
     agent: Choice = Choice("masking")
+    composer: Literal["cascade", "flow"] = "cascade"
+    """What composes from the agent's streams: the transformer that refines a residual, or the flow from codes."""
     cascade: CascadeRecipe = CascadeRecipe()
+    flow: FlowRecipe = FlowRecipe()
     data: DataRecipe = DataRecipe()
     training: TrainingRecipe = TrainingRecipe()
     adversary: AdversaryRecipe = AdversaryRecipe()

@@ -3,7 +3,7 @@
 Legend of the shape letters, used as suffixes of tensor names:
 
     B batch   C audio channels   N samples   D latent channels   T latent frames
-    M mel bands   F frequency bins   K onset bands   P pitch classes (12)
+    M mel bands   F frequency bins   K onset bands   P rows of chroma (24)
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Clip(NamedTuple):
     onsets_BKT: Tensor
     """Onset strength per band, >= 0 (see `audio.features`)."""
     chroma_BPT: Tensor
-    """Energy per pitch class, C first, in [0, 1], the strongest of a frame 1 (all 0 in silence)."""
+    """Strength of the pitch classes in [0, 1]: 12 of the bass, C first, then 12 of what lies above; the strongest of a
+    frame is 1 (all 0 in silence)."""
     level_BT: Tensor
     """Level of each frame in dBFS (RMS), at least -100."""
     beats_BT: Tensor | None = None
@@ -74,6 +75,14 @@ class Proposal(NamedTuple):
     """The masks [B, D, T] in [0, 1] that were really used, groove then harmony, where there are any."""
 
 
+class Noised(NamedTuple):
+    """Latents on their way from noise to music."""
+
+    z_BDT: Tensor
+    time_B: Tensor
+    """0 is noise alone, 1 music alone."""
+
+
 class Composition(NamedTuple):
     """What a cascade answers."""
 
@@ -82,6 +91,10 @@ class Composition(NamedTuple):
     """The output of each stage, the last of which is the blend."""
     scales: tuple[Tensor, ...]
     """RMS scale factor [B] of each stage (1 where a stage does not scale)."""
+    notes_BQN: Tensor | None = None
+    """Logits of the notes A0 to C8 that are composed, for each token of the composer, where it tells them."""
+    noised: Noised | None = None
+    """What the blend was found behind, in training by flow matching."""
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ def _clip(seed: int = 0, batch: int = 1, latent_dim: int = 16, frames: int = 24,
     generator = torch.Generator().manual_seed(seed)
     shape = (batch, latent_dim, frames)
     if silent:
-        nothing = torch.zeros(batch, 8, frames), torch.zeros(batch, 12, frames)
+        nothing = torch.zeros(batch, 8, frames), torch.zeros(batch, 24, frames)
         return Clip(torch.zeros(shape), *nothing, torch.full((batch, frames), -100.0), torch.zeros(batch, frames))
-    chroma = torch.rand(batch, 12, frames, generator=generator)
+    chroma = torch.rand(batch, 24, frames, generator=generator)
     beats = torch.zeros(batch, frames)
     beats[:, ::8] = 1.0
     beats[:, ::32] = 2.0

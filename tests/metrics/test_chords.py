@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from powermuse.metrics import chords, pitches
+from powermuse.audio import pitches
+from powermuse.metrics import chords
 from powermuse.metrics.chords import Chords
 
 RATE_HZ = 24_000

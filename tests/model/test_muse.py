@@ -16,7 +16,7 @@ SMALL = CascadeRecipe(stages=1, layers=1, heads=4, ffn_multiple=1.0, dropout=0.0
 
 def _clip(seed: int) -> Clip:
     z = 5.7 * torch.randn(1, 16, 20, generator=torch.Generator().manual_seed(seed))
-    return Clip(z, torch.zeros(1, 8, 20), torch.zeros(1, 12, 20), torch.zeros(1, 20))
+    return Clip(z, torch.zeros(1, 8, 20), torch.zeros(1, 24, 20), torch.zeros(1, 20))
 
 
 def _muse(kind: str) -> Muse:

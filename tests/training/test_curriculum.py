@@ -8,7 +8,7 @@ from powermuse.types import Clip
 
 def clip() -> Clip:
     z = 5.7 * torch.randn(2, 64, 400, generator=torch.Generator().manual_seed(0))
-    return Clip(z, torch.rand(2, 8, 400), torch.rand(2, 12, 400), torch.zeros(2, 400))
+    return Clip(z, torch.rand(2, 8, 400), torch.rand(2, 24, 400), torch.zeros(2, 400))
 
 
 def test_without_noise_the_clip_is_itself():

@@ -71,11 +71,11 @@ def _header(codec: Choice, clip_frames: int) -> Header:
 
 
 def _clip(chance: np.random.Generator, latent_dim: int, frames: int) -> torch.Tensor:
-    """Packed noise [D + 21, T]: onsets here and there, one pitch class of each frame at 1, levels around -20 dBFS."""
+    """Packed noise [D + 33, T]: onsets here and there, one pitch class of each frame at 1, levels around -20 dBFS."""
     z_DT = LATENT_RMS * chance.standard_normal((latent_dim, frames))
     struck_KT = chance.random((features.ONSET_BANDS, frames)) < _ONSETS_A_FRAME
     onsets_KT = struck_KT * chance.random(struck_KT.shape)
-    chroma_PT = chance.random((features.PITCH_CLASSES, frames))
+    chroma_PT = chance.random((features.CHROMA_ROWS, frames))
     level_T = _LEVEL_DB + 3.0 * chance.standard_normal(frames)
     parts = (z_DT, onsets_KT, chroma_PT / chroma_PT.max(axis=0), level_T)
     return shards.pack(*(torch.from_numpy(part).float() for part in parts))

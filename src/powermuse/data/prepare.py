@@ -236,7 +236,7 @@ def _encode_clips(
 
 @torch.inference_mode()
 def encode_batch(wav_BCN: torch.Tensor, codec: Codec) -> list[np.ndarray]:
-    """Packed latents and features [D + 21, T] of clips that were brought to the level of the house."""
+    """Packed latents and features [D + 33, T] of clips that were brought to the level of the house."""
     z_BDT = codec.encode(wav_BCN)
     found = features.extract(wav_BCN[:, 0])
     return [shards.pack(*parts).numpy() for parts in zip(z_BDT, *found, strict=True)]

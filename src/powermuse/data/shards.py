@@ -1,7 +1,7 @@
 """A data set on disk: shards of float16 latents with their features, and fixed-width tables of the clips.
 
 DATASET/dataset.json            codec, rates, clip length, feature version, counts, digests of the tables
-DATASET/shards/00000.safetensors   one tensor [D + 21, T] a clip (latents, 8 onset bands, 12 pitch classes, level);
+DATASET/shards/00000.safetensors   one tensor [D + 33, T] a clip (latents, 8 onset bands, 24 rows of chroma, level);
                                    its header describes the clips, so that everything else can be made again
 DATASET/train.npy, val.npy      a row a clip: shard, row, song, file, start, level; memory-mapped
 DATASET/shards.npy              a row a shard: number, size, digest of its header; memory-mapped
@@ -30,7 +30,7 @@ from powermuse.audio import features
 from powermuse.types import BadInput, Clip
 
 FORMAT = 2
-FEATURE_ROWS = features.ONSET_BANDS + features.PITCH_CLASSES + 1
+FEATURE_ROWS = features.ONSET_BANDS + features.CHROMA_ROWS + 1
 SPLITS = ("train", "val")
 
 ROW = np.dtype(
@@ -82,14 +82,14 @@ class FileInfo:
 
 
 def pack(z_DT: Tensor, onsets_KT: Tensor, chroma_PT: Tensor, level_T: Tensor) -> Tensor:
-    """One float16 tensor [D + 21, T] of a clip."""
+    """One float16 tensor [D + 33, T] of a clip."""
     return torch.cat([z_DT, onsets_KT, chroma_PT, level_T[None]]).to(torch.float16)
 
 
 def unpack(packed_BRT: Tensor) -> Clip:
-    """Clips from packed tensors [B, D + 21, T], float32."""
+    """Clips from packed tensors [B, D + 33, T], float32."""
     parts = packed_BRT.float().split(
-        [packed_BRT.shape[1] - FEATURE_ROWS, features.ONSET_BANDS, features.PITCH_CLASSES, 1], dim=1
+        [packed_BRT.shape[1] - FEATURE_ROWS, features.ONSET_BANDS, features.CHROMA_ROWS, 1], dim=1
     )
     return Clip(parts[0], parts[1], parts[2], parts[3][:, 0])
 
@@ -155,7 +155,7 @@ class Dataset:
         return unpack(self.packed(rows, starts, frames))
 
     def packed(self, rows: list[int], starts: list[int], frames: int) -> Tensor:
-        """The same as it is kept: float16 [B, D + 21, frames]."""
+        """The same as it is kept: float16 [B, D + 33, frames]."""
         found = [self._clip(row)[:, start : start + frames] for row, start in zip(rows, starts, strict=True)]
         return torch.stack(found)
 

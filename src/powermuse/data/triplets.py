@@ -3,7 +3,7 @@
 DATASET/dataset.json                    kind "triplets", codec, rates, clip length, feature version, seed
 DATASET/SPLIT/plan.json                 fonts with their digests, and what else decides how the split sounds
 DATASET/SPLIT/00000-00064.safetensors   triplets 0 to 63: of each its clips, as `00012/groove` the packed tensor
-                                        [D + 21, T] of data/shards.py, as `00012/groove/notes` and the like what is
+                                        [D + 33, T] of data/shards.py, as `00012/groove/notes` and the like what is
                                         known; the header holds tempo, programs, origin and a digest of each triplet
 DATASET/SPLIT/sound/00012.groove.flac   waveforms, where they were asked for
 

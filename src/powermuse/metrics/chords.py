@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from powermuse.audio import pitches
 from powermuse.audio.features import SAMPLE_RATE_HZ
-from powermuse.metrics import pitches
 
 PITCH_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
@@ -42,14 +42,14 @@ QUALITIES = {
     "sus4": (0, 5, 7),
 }
 """Pitch classes above the root of each chord quality, under the names of Harte et al. (ISMIR 2005)."""
-_PRIOR = {"maj": 0.0, "min": 0.015, "7": -0.05, "maj7": -0.05, "min7": -0.02, "dim": -0.25, "sus4": -0.25}
+PRIOR = {"maj": 0.0, "min": 0.015, "7": -0.05, "maj7": -0.05, "min7": -0.02, "dim": -0.25, "sus4": -0.25}
 _FRAMES_TOGETHER = 2
-_SHARPNESS = 8.0
-_BASS_WEIGHT = 0.5
-_CHANGE_COST = 5.0
-_NO_CHORD = 0.9
-_FIFTH_PARTIAL = 0.12
-_COMPRESSION = 0.6
+SHARPNESS = 8.0
+BASS_WEIGHT = 0.5
+CHANGE_COST = 5.0
+NO_CHORD = 0.9
+FIFTH_PARTIAL = 0.12
+COMPRESSION = 0.6
 
 
 class Chords(NamedTuple):
@@ -159,8 +159,13 @@ def _states() -> tuple[str, ...]:
     return (*(f"{PITCH_NAMES[root]}:{shape}" for shape in QUALITIES for root in range(12)), "N")
 
 
+def priors() -> np.ndarray:
+    """What each of the 84 chords has beforehand, [84]: rarer kinds less."""
+    return np.repeat([PRIOR[shape] for shape in QUALITIES], 12)
+
+
 @lru_cache(maxsize=1)
-def _templates() -> tuple[np.ndarray, np.ndarray]:
+def templates() -> tuple[np.ndarray, np.ndarray]:
     """Unit templates [84, 12] of treble and bass; the bass plays the root, at times another note of the chord."""
     treble, bass = [], []
     for shape in QUALITIES.values():
@@ -178,17 +183,17 @@ def _likelihoods(strength_QT: np.ndarray) -> np.ndarray:
     calm_QT = strength_QT[:, :frames].reshape(len(strength_QT), -1, _FRAMES_TOGETHER).mean(axis=-1)
     bass_PT, treble_PT = pitches.chromas(calm_QT)
     # The fifth partial of a bass note is a major third above it: minor chords would read as major.
-    both_PT = np.maximum(treble_PT - _FIFTH_PARTIAL * np.roll(bass_PT, 4, axis=0), 0.0) + 0.5 * bass_PT
-    treble, bass = _templates()
-    chord_ST = treble @ _unit(both_PT) + _BASS_WEIGHT * (bass @ _unit(bass_PT))
-    chord_ST += np.repeat([_PRIOR[shape] for shape in QUALITIES], 12)[:, None]
-    none_T = np.full((1, chord_ST.shape[1]), _NO_CHORD)
-    return _SHARPNESS * np.concatenate([chord_ST, none_T])
+    both_PT = np.maximum(treble_PT - FIFTH_PARTIAL * np.roll(bass_PT, 4, axis=0), 0.0) + 0.5 * bass_PT
+    treble, bass = templates()
+    chord_ST = treble @ _unit(both_PT) + BASS_WEIGHT * (bass @ _unit(bass_PT))
+    chord_ST += priors()[:, None]
+    none_T = np.full((1, chord_ST.shape[1]), NO_CHORD)
+    return SHARPNESS * np.concatenate([chord_ST, none_T])
 
 
 def _unit(x_PT: np.ndarray) -> np.ndarray:
     """Frames of length 1, compressed so that one loud note does not speak for its chord."""
-    compressed_PT = x_PT**_COMPRESSION
+    compressed_PT = x_PT**COMPRESSION
     return compressed_PT / np.maximum(np.linalg.norm(compressed_PT, axis=0), 1e-9)
 
 
@@ -197,9 +202,9 @@ def _viterbi(likely_ST: np.ndarray) -> np.ndarray:
     score, back = likely_ST[:, 0].copy(), []
     for now_S in likely_ST.T[1:]:
         best = int(score.argmax())
-        change = score[best] - _CHANGE_COST > score
+        change = score[best] - CHANGE_COST > score
         back.append(np.where(change, best, np.arange(len(score))))
-        score = np.where(change, score[best] - _CHANGE_COST, score) + now_S
+        score = np.where(change, score[best] - CHANGE_COST, score) + now_S
     path = [int(score.argmax())]
     for came_from in reversed(back):
         path.append(int(came_from[path[-1]]))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from powermuse.audio import features
+from powermuse.audio import features, pitches
 from powermuse.metrics import (
     chords,
     copying,
@@ -20,7 +20,6 @@ from powermuse.metrics import (
     level,
     novelty,
     nulls,
-    pitches,
     quality,
     rhythm,
     timbre,

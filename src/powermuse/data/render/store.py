@@ -102,7 +102,7 @@ def perform_triplet(
 
 
 def _encoded(clip: Performed, codec: Codec) -> np.ndarray:
-    """Packed latents and features [D + 21, T] of a clip."""
+    """Packed latents and features [D + 33, T] of a clip."""
     if len(clip.mix_N) != round(CLIP_S * RATE_HZ):
         raise ValueError(f"a score of {clip.score.duration_s} s; clips are {CLIP_S} s long")
     packed: np.ndarray = encode_batch(torch.from_numpy(clip.mix_N)[None, None], codec)[0]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from powermuse.audio.features import SAMPLE_RATE_HZ
+from powermuse.audio.clock import SAMPLE_RATE_HZ
 from powermuse.audio.spectra import power_spectrum
 
 LOW_PITCH, HIGH_PITCH = 28, 100

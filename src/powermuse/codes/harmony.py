@@ -1,0 +1,103 @@
+"""The harmony of a clip: which chord holds when, and how strongly its notes sound while it does.
+
+Chords are read from the clip's chroma by templates and Viterbi, as `metrics.chords` reads a waveform, at 18.75 frames a
+second; within a chord everything is constant. When the clip strikes its chords, in which voicing and on what
+instruments, is not in it.
+"""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from powermuse.metrics import chords
+
+ROWS = 49
+"""12 for the root, 12 for the chord's notes, 12 for the bass and 12 for the treble while it holds, 1 for no chord."""
+_FRAMES_TOGETHER = 4
+"""Frames of the chroma that are one frame of the reader."""
+_SHARPNESS = 0.5 * chords.SHARPNESS
+"""Half the weight for a reader that looks twice as often."""
+
+
+def code(chroma_BPT: Tensor) -> Tensor:
+    """[B, 49, T] in [0, 1], piecewise constant, from chroma [B, 24, T] (`audio.features`)."""
+    frames = chroma_BPT.shape[-1]
+    coarse_BPT = _coarse(chroma_BPT)
+    states_BT = read(coarse_BPT)
+    held_BPT = _held(coarse_BPT, states_BT)
+    named_BRT = _meanings().to(chroma_BPT)[states_BT].transpose(1, 2)
+    together_BRT = torch.cat([named_BRT[:, :24], held_BPT, named_BRT[:, 24:]], dim=1)
+    return together_BRT.repeat_interleave(_FRAMES_TOGETHER, dim=-1)[..., :frames]
+
+
+def read(chroma_BPT: Tensor) -> Tensor:
+    """Number of the chord state [B, T] that holds at each frame of a chroma at 18.75 Hz: seven qualities on twelve
+    roots, then no chord."""
+    return _viterbi(_likelihoods(chroma_BPT))
+
+
+def _coarse(chroma_BPT: Tensor) -> Tensor:
+    spare = -chroma_BPT.shape[-1] % _FRAMES_TOGETHER
+    padded_BPT = torch.cat([chroma_BPT, chroma_BPT[..., -1:].expand(-1, -1, spare)], dim=-1) if spare else chroma_BPT
+    return padded_BPT.unflatten(-1, (-1, _FRAMES_TOGETHER)).mean(dim=-1)
+
+
+def _likelihoods(chroma_BPT: Tensor) -> Tensor:
+    """Log likelihood [B, 85, T] of each state, up to a constant."""
+    bass_BPT, treble_BPT = chroma_BPT[:, :12], chroma_BPT[:, 12:]
+    overtone_BPT = chords.FIFTH_PARTIAL * bass_BPT.roll(4, dims=1)
+    both_BPT = (treble_BPT - overtone_BPT).clamp_min(0.0) + 0.5 * bass_BPT
+    treble_SP, bass_SP, prior_S = (t.to(chroma_BPT) for t in _templates())
+    found_BST = treble_SP @ _unit(both_BPT) + chords.BASS_WEIGHT * (bass_SP @ _unit(bass_BPT)) + prior_S[:, None]
+    none_B1T = torch.full_like(found_BST[:, :1], chords.NO_CHORD)
+    return _SHARPNESS * torch.cat([found_BST, none_B1T], dim=1)
+
+
+def _unit(x_BPT: Tensor) -> Tensor:
+    compressed_BPT = x_BPT**chords.COMPRESSION
+    return compressed_BPT / compressed_BPT.norm(dim=1, keepdim=True).clamp_min(1e-9)
+
+
+def _viterbi(likely_BST: Tensor) -> Tensor:
+    """The best path of every clip where each change costs the same."""
+    stay_S = torch.arange(likely_BST.shape[1], device=likely_BST.device)
+    score_BS, came_from = likely_BST[..., 0], []
+    for now_BS in likely_BST.unbind(dim=-1)[1:]:
+        best_B1, at_B1 = score_BS.max(dim=1, keepdim=True)
+        change_BS = best_B1 - chords.CHANGE_COST > score_BS
+        came_from.append(torch.where(change_BS, at_B1, stay_S))
+        score_BS = torch.where(change_BS, best_B1 - chords.CHANGE_COST, score_BS) + now_BS
+    path = [score_BS.argmax(dim=1, keepdim=True)]
+    for back_BS in reversed(came_from):
+        path.append(back_BS.gather(1, path[-1]))
+    return torch.cat(path[::-1], dim=1)
+
+
+def _held(chroma_BPT: Tensor, states_BT: Tensor) -> Tensor:
+    """The mean of the chroma over the time that each chord holds, at every frame of it; the strongest of a frame 1."""
+    changed_BT = torch.zeros_like(states_BT)
+    changed_BT[:, 1:] = states_BT[:, 1:] != states_BT[:, :-1]
+    order_T = torch.arange(states_BT.shape[1], device=states_BT.device)
+    member_BNT = (changed_BT.cumsum(dim=1)[:, None] == order_T[:, None]).to(chroma_BPT)
+    mean_BNP = member_BNT @ chroma_BPT.transpose(1, 2) / member_BNT.sum(dim=-1, keepdim=True).clamp_min(1.0)
+    mean_BNP = mean_BNP / mean_BNP.amax(dim=-1, keepdim=True).clamp_min(1e-6)
+    return (member_BNT.transpose(1, 2) @ mean_BNP).transpose(1, 2)
+
+
+@lru_cache(maxsize=1)
+def _templates() -> tuple[Tensor, Tensor, Tensor]:
+    treble_SP, bass_SP = chords.templates()
+    return tuple(torch.from_numpy(x).float() for x in (treble_SP, bass_SP, chords.priors()))  # type: ignore[return-value]
+
+
+@lru_cache(maxsize=1)
+def _meanings() -> Tensor:
+    """[85, 25]: root, notes, and whether it is no chord, of every state."""
+    table = torch.zeros(len(chords.QUALITIES) * 12 + 1, 25)
+    for i, shape in enumerate(chords.QUALITIES.values()):
+        for root in range(12):
+            table[12 * i + root, root] = 1.0
+            table[12 * i + root, [12 + (root + step) % 12 for step in shape]] = 1.0
+    table[-1, -1] = 1.0
+    return table

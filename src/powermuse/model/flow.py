@@ -1,0 +1,231 @@
+"""The composing cascade: stage 0 drafts from codes, stage 1 refines the draft by conditional flow matching.
+
+Latents are taken `pool` frames at a time, as tokens. Stage 0 is a regression: what the codes leave open comes out as a
+mean. Stage 1 goes from noise to latents along straight lines (Lipman et al., ICLR 2023): at time t it sees
+(1 - t) noise + t latents, and what stage 0 knows, and answers the latents themselves; the velocity follows
+(Li & He, arXiv:2511.13720). In training each condition is dropped at random, so that in generation each has a guidance of
+its own (Ho & Salimans 2022; per condition as in JASCO, arXiv:2406.10970).
+"""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from powermuse.recipe import FlowRecipe
+from powermuse.types import BadInput, Composition, Noised, Proposal
+
+NOTES = 88
+"""Of a piano, from A0: what the note head tells of every token."""
+_TIMES = 64
+_KERNEL = 7
+
+
+class Known(NamedTuple):
+    """What stage 0 makes of the conditions: hidden tokens, the draft (in units of the flow), note logits, and what
+    modulates every block."""
+
+    hidden_BNW: Tensor
+    draft_BNE: Tensor
+    notes_BNQ: Tensor
+    mood_BW: Tensor
+
+
+class FlowCascade(nn.Module):
+    """Streams of an agent, [B, C_i, T] each, the last a global vector [B, C, 1]; latents out."""
+
+    def __init__(self, stream_dims: tuple[int, ...], latent_dim: int, recipe: FlowRecipe) -> None:
+        super().__init__()
+        _check(recipe, stream_dims)
+        self.recipe, self.latent_dim = recipe, latent_dim
+        self.drafter = Drafter(stream_dims, latent_dim * recipe.pool, recipe)
+        self.refiner = Refiner(latent_dim * recipe.pool, recipe) if recipe.steps else None
+
+    def forward(self, proposal: Proposal, noised: Noised | None = None) -> Composition:
+        """With `noised`, the latents that one step finds behind the noise; without, a composition from noise drawn from
+        torch's global random state (in evaluation), or the draft (in training, or without a second stage)."""
+        streams = proposal.streams
+        frames = streams[0].shape[-1]
+        known = self.drafter(streams, self._kept(streams) if self.training else None)
+        draft_BDT = self._latents(known.draft_BNE, frames)
+        if self.refiner is None or (noised is None and self.training):
+            blend_BDT = draft_BDT
+        elif noised is not None:
+            tokens_BNE = self._tokens(noised.z_BDT)
+            blend_BDT = self._latents(self.refiner(tokens_BNE, noised.time_B, known), frames)
+        else:
+            blend_BDT = self._latents(self._composed(streams, known), frames)
+        ones_B = draft_BDT.new_ones(len(draft_BDT))
+        return Composition(blend_BDT, (draft_BDT, blend_BDT), (ones_B, ones_B), known.notes_BNQ.transpose(1, 2), noised)
+
+    def noised(self, z_BDT: Tensor, time_B: Tensor) -> Noised:
+        """Latents on their way from noise, at `time_B` in [0, 1]; noise from torch's global random state."""
+        noise_BDT = self.recipe.centre + self.recipe.spread * torch.randn_like(z_BDT)
+        at_B11 = time_B[:, None, None]
+        return Noised((1.0 - at_B11) * noise_BDT + at_B11 * z_BDT, time_B)
+
+    def _kept(self, streams: tuple[Tensor, ...]) -> Tensor:
+        """[B, conditions]: 0 where a condition of a clip is dropped; now and then all of them."""
+        batch, device = len(streams[0]), streams[0].device
+        kept_BC = torch.rand(batch, len(streams), device=device) >= self.recipe.drop
+        return (kept_BC & (torch.rand(batch, 1, device=device) >= self.recipe.drop_all)).to(streams[0])
+
+    def _composed(self, streams: tuple[Tensor, ...], known: Known) -> Tensor:
+        """Tokens [B, N, E] from noise to music: Euler steps, guided away from what each condition's absence gives."""
+        assert self.refiner is not None
+        without = self._without(streams)
+        x_BNE = torch.randn_like(known.draft_BNE)
+        times = torch.linspace(0.0, 1.0, self.recipe.steps + 1).tolist()
+        for now, then in pairwise(times):
+            time_B = x_BNE.new_full((len(x_BNE),), now)
+            told_BNE = clean_BNE = self.refiner(x_BNE, time_B, known)
+            if self._guided_at(now):
+                for strength, other in without:
+                    clean_BNE = clean_BNE + strength * (told_BNE - self.refiner(x_BNE, time_B, other))
+            x_BNE = x_BNE + (then - now) * (clean_BNE - x_BNE) / (1.0 - now)
+        return x_BNE
+
+    def _guided_at(self, time: float) -> bool:
+        return self.recipe.guided_from <= time <= self.recipe.guided_to
+
+    def _without(self, streams: tuple[Tensor, ...]) -> list[tuple[float, Known]]:
+        """For every condition with a guidance: its strength, and what is known without it."""
+        found = []
+        for i, strength in enumerate(self.recipe.guidance):
+            if strength != 0.0:
+                kept_BC = streams[0].new_ones(len(streams[0]), len(streams))
+                kept_BC[:, i] = 0.0
+                found.append((strength, self.drafter(streams, kept_BC)))
+        return found
+
+    def _tokens(self, z_BDT: Tensor) -> Tensor:
+        unit_BDT = (z_BDT - self.recipe.centre) / self.recipe.spread
+        return tokens(unit_BDT, self.recipe.pool)
+
+    def _latents(self, x_BNE: Tensor, frames: int) -> Tensor:
+        unit_BDT = x_BNE.unflatten(-1, (self.latent_dim, self.recipe.pool)).permute(0, 2, 1, 3).flatten(2)
+        return unit_BDT[..., :frames] * self.recipe.spread + self.recipe.centre
+
+
+class Drafter(nn.Module):
+    """Stage 0: conditions to hidden tokens, a draft, and notes."""
+
+    def __init__(self, stream_dims: tuple[int, ...], token_dim: int, recipe: FlowRecipe) -> None:
+        super().__init__()
+        *running, lasting = stream_dims
+        width = recipe.width
+        self.pool = recipe.pool
+        self.inward = nn.ModuleList(nn.Linear(dim * recipe.pool, width) for dim in running)
+        self.mood = nn.Sequential(nn.Linear(lasting, width), nn.SiLU(), nn.Linear(width, width))
+        self.missing = nn.Parameter(0.02 * torch.randn(len(stream_dims), width))
+        self.blocks = _blocks(recipe.draft_layers, recipe)
+        self.norm = nn.LayerNorm(width)
+        self.draft, self.notes = nn.Linear(width, token_dim), nn.Linear(width, NOTES)
+
+    def forward(self, streams: tuple[Tensor, ...], kept_BC: Tensor | None) -> Known:
+        """`kept_BC` is 0 where a condition is not to be known; None keeps all."""
+        *running, lasting = streams
+        x_BNW = torch.stack(
+            [
+                self._told(i, to(tokens(s, self.pool)), kept_BC)
+                for i, (to, s) in enumerate(zip(self.inward, running, strict=True))
+            ]
+        ).sum(dim=0)
+        mood_BW = self._told(len(running), self.mood(lasting[..., 0])[:, None], kept_BC)[:, 0]
+        for block in self.blocks:
+            x_BNW = block(x_BNW, mood_BW)
+        hidden_BNW = self.norm(x_BNW)
+        return Known(hidden_BNW, self.draft(hidden_BNW), self.notes(hidden_BNW), mood_BW)
+
+    def _told(self, i: int, x_BNW: Tensor, kept_BC: Tensor | None) -> Tensor:
+        if kept_BC is None:
+            return x_BNW
+        kept_B11 = kept_BC[:, i, None, None]
+        return kept_B11 * x_BNW + (1.0 - kept_B11) * self.missing[i]
+
+
+class Refiner(nn.Module):
+    """Stage 1: noised tokens [B, N, E], a time, and what is known, to clean tokens."""
+
+    def __init__(self, token_dim: int, recipe: FlowRecipe) -> None:
+        super().__init__()
+        width = recipe.width
+        self.inward, self.drafted = nn.Linear(token_dim, width), nn.Linear(token_dim, width)
+        self.known = nn.Linear(width, width)
+        self.time = nn.Sequential(nn.Linear(_TIMES, width), nn.SiLU(), nn.Linear(width, width))
+        self.blocks = _blocks(recipe.refine_layers, recipe)
+        self.norm, self.outward = nn.LayerNorm(width), nn.Linear(width, token_dim)
+        nn.init.zeros_(self.outward.weight)
+
+    def forward(self, x_BNE: Tensor, time_B: Tensor, known: Known) -> Tensor:
+        """The tokens that the noised ones come from; at first the draft, from which it learns to depart."""
+        h_BNW = self.inward(x_BNE) + self.drafted(known.draft_BNE) + self.known(known.hidden_BNW)
+        mood_BW = known.mood_BW + self.time(_waves(time_B))
+        for block in self.blocks:
+            h_BNW = block(h_BNW, mood_BW)
+        out: Tensor = known.draft_BNE + self.outward(self.norm(h_BNW))
+        return out
+
+
+class Block(nn.Module):
+    """Depthwise convolution, attention in every second one, and a feed-forward, each scaled and shifted by the mood."""
+
+    def __init__(self, recipe: FlowRecipe, attends: bool) -> None:
+        super().__init__()
+        width = recipe.width
+        self.heads = recipe.heads
+        self.near = nn.Conv1d(width, width, _KERNEL, padding=_KERNEL // 2, groups=width)
+        self.mood = nn.Linear(width, 2 * width)
+        self.norms = nn.ModuleList(nn.LayerNorm(width, elementwise_affine=False) for _ in range(2))
+        self.look = nn.Linear(width, 3 * width) if attends else None
+        self.seen = nn.Linear(width, width) if attends else None
+        inner = round(recipe.ffn_multiple * width)
+        self.ffn = nn.Sequential(nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width))
+        self.gain = nn.Parameter(torch.full((2, width), 0.1))
+        nn.init.zeros_(self.mood.weight)
+        nn.init.zeros_(self.mood.bias)
+
+    def forward(self, x_BNW: Tensor, mood_BW: Tensor) -> Tensor:
+        """[B, N, W] -> [B, N, W]."""
+        scale_BW, shift_BW = self.mood(F.silu(mood_BW)).chunk(2, dim=-1)
+        if self.look is not None and self.seen is not None:
+            q, k, v = self.look(self.norms[0](x_BNW)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+            seen = F.scaled_dot_product_attention(q, k, v)
+            x_BNW = x_BNW + self.gain[0] * self.seen(seen.transpose(1, 2).flatten(2))
+        near_BNW = self.near(x_BNW.transpose(1, 2)).transpose(1, 2)
+        moved_BNW = self.norms[1](near_BNW) * (1.0 + scale_BW[:, None]) + shift_BW[:, None]
+        out: Tensor = x_BNW + self.gain[1] * self.ffn(moved_BNW)
+        return out
+
+
+def tokens(x_BDT: Tensor, pool: int) -> Tensor:
+    """Frames taken `pool` at a time: [B, D, T] -> [B, ceil(T / pool), D pool]; the last token is filled with its last
+    frame."""
+    spare = -x_BDT.shape[-1] % pool
+    if spare:
+        x_BDT = torch.cat([x_BDT, x_BDT[..., -1:].expand(-1, -1, spare)], dim=-1)
+    return x_BDT.unflatten(-1, (-1, pool)).permute(0, 2, 1, 3).flatten(2)
+
+
+def _blocks(count: int, recipe: FlowRecipe) -> nn.ModuleList:
+    return nn.ModuleList(Block(recipe, attends=i % 2 == 1) for i in range(count))
+
+
+def _waves(time_B: Tensor) -> Tensor:
+    """Times in [0, 1] as sines and cosines, [B, 64]."""
+    rate = torch.exp(torch.linspace(0.0, 6.0, _TIMES // 2, device=time_B.device))
+    angle_BR = time_B[:, None] * rate
+    return torch.cat([angle_BR.sin(), angle_BR.cos()], dim=-1)
+
+
+def _check(recipe: FlowRecipe, stream_dims: tuple[int, ...]) -> None:
+    """Raises BadInput for sizes that make no composer."""
+    for name in ("width", "heads", "pool", "draft_layers", "refine_layers", "ffn_multiple", "spread"):
+        if getattr(recipe, name) <= 0:
+            raise BadInput(f"flow: {name} must be above 0, not {getattr(recipe, name)}")
+    if recipe.width % recipe.heads:
+        raise BadInput(f"flow: {recipe.heads} heads do not divide a width of {recipe.width}")
+    if len(recipe.guidance) > len(stream_dims):
+        raise BadInput(f"flow: {len(recipe.guidance)} strengths of guidance for {len(stream_dims)} conditions")
