@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from powermuse import stretches
 from powermuse.codecs import Codec
-from powermuse.losses import adversarial, modulation, novelty, reconstruction
+from powermuse.losses import adversarial, flow, modulation, novelty, reconstruction
 from powermuse.stretches import Stretches
 from powermuse.types import BadInput, Clip, Composition, DecodedCrops, Outcome, Pair, Proposal
 
@@ -101,6 +101,9 @@ def loss_terms(codec: type[Codec], latent_mean_D: Tensor) -> dict[str, Term]:
     sided = {f"{kind}.{side}": partial(term, side) for kind, term in kinds.items() for side in _SIDES}
     return {
         **sided,
+        "draft.truth": lambda o: flow.draft_error(o.composition.drafts[0], _source(o, "truth").z_BDT),
+        "flow.truth": lambda o: flow.velocity_error(o.blend_BDT, _source(o, "truth").z_BDT, o.composition.noised),
+        "notes.truth": lambda o: flow.notes_error(o.composition.notes_BQN, o.pair.notes_BQT),
         "novelty": lambda o: novelty.similarity(*_centred(o, latent_mean_D)),
         "outliers": lambda o: novelty.spectral_outliers(_sounds(o, "groove")[0], rate_hz),
         "gan": _gan,

@@ -73,6 +73,8 @@ class FlowRecipe:
     guided_from: float = 0.0
     guided_to: float = 1.0
     """Times of the flow between which it leans."""
+    window_frames: int = 2400
+    """Latent frames that are composed at once in generation; longer pieces in windows that overlap by half."""
     centre: float = 5.0
     spread: float = 4.0
     """Mean and standard deviation of the latents: the units in which it computes."""

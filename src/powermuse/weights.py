@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from powermuse import disk, recipe, registry
 from powermuse.codecs import Codec
 from powermuse.model.cascade import Cascade
+from powermuse.model.flow import FlowCascade
 from powermuse.model.muse import Muse
 from powermuse.recipe import Recipe
 from powermuse.types import BadInput
@@ -39,6 +40,8 @@ def build_codec(run: Recipe) -> Codec:
 def build_model(run: Recipe, latent_dim: int) -> Muse:
     """An untrained model; its weights come from torch's global random state."""
     agent = registry.build("agents", run.agent.name, run.agent.options, latent_dim=latent_dim)
+    if run.composer == "flow":
+        return Muse(agent, FlowCascade(agent.stream_dims, latent_dim, run.flow))
     return Muse(agent, Cascade(agent.stream_dims, latent_dim, run.cascade))
 
 
@@ -76,10 +79,11 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[s
         temporary.chmod(mode)  # what safetensors writes is its owner's alone
 
 
-def load_model(name_or_folder: str) -> LoadedModel:
-    """A shipped model by name, or a run's or a model's folder. Raises BadInput for what is missing or does not fit."""
+def load_model(name_or_folder: str, overrides: list[str] | None = None) -> LoadedModel:
+    """A shipped model by name, or a run's or a model's folder. `overrides` change settings of its recipe that
+    decide how it composes and not which weights it has, as `flow.steps=20`. Raises BadInput for what does not fit."""
     folder = find_model(name_or_folder)
-    run = recipe.load(str(folder / _RECIPE))
+    run = recipe.load(str(folder / _RECIPE), overrides)
     codec = registry.find("codecs", run.codec.name)[1]
     with torch.random.fork_rng(devices=[]):
         model = build_model(run, codec.latent_dim)

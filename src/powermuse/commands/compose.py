@@ -1,10 +1,13 @@
 """`powermuse compose`: a third clip from two."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from powermuse.commands.shared import Handler, check_out
 from powermuse.terminal import progress
+
+FACTORS = ("rhythm", "harmony", "colour")
 
 
 def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
@@ -26,6 +29,22 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         "--length", choices=("longer", "shorter", "groove", "harmony"), default="longer",
         help="whose length the blend has: the shorter clip is looped, the longer one cut (default: longer)",
     )  # fmt: skip
+    for factor in FACTORS:
+        command.add_argument(
+            f"--{factor}-from", metavar="CLIP", type=_shares, default=None,
+            help=f"where the {factor} comes from: groove, harmony, both, or shares such as groove:0.7,harmony:0.3",
+        )  # fmt: skip
+        command.add_argument(
+            f"--{factor}-strength", metavar="X", type=float, default=None,
+            help=f"how far the {factor} is insisted on: 1 as trained, 0 not at all, 2 more than it is there",
+        )  # fmt: skip
+    command.add_argument(
+        "--variations",
+        type=int,
+        default=1,
+        metavar="N",
+        help="write N blends, OUT-1 to OUT-N, with seeds from --seed on",
+    )
     return command, _compose
 
 
@@ -33,25 +52,60 @@ def _compose(options: argparse.Namespace) -> int:
     from powermuse.types import BadInput
 
     check_out(options.out, options.groove, options.harmony)
-    if not 0 <= options.seed < 2**63:
+    if not 0 <= options.seed < 2**63 - options.variations:
         raise BadInput(f"--seed must be from 0 to below 2^63, not {options.seed}")
+    if options.variations < 1:
+        raise BadInput(f"--variations must be at least 1, not {options.variations}")
     from powermuse import weights
+    from powermuse.composing import factors, report
+
+    outs = _outs(options.out, options.variations)
+    for out in outs:
+        report.check_free(out)
+    chosen = {name: (getattr(options, f"{name}_from"), getattr(options, f"{name}_strength")) for name in FACTORS}
+    model = weights.load_model(options.model, factors.overrides(options.model, chosen))
+    for seed, out in enumerate(outs, start=options.seed):
+        _one(options, model, seed, out)
+    return 0
+
+
+def _one(options: argparse.Namespace, model: Any, seed: int, out: str) -> None:
+    """One blend with its report and picture."""
     from powermuse.composing import report
     from powermuse.composing.composer import Composer, report_paths
 
-    report.check_free(options.out)
-
-    composer = Composer(weights.load_model(options.model), options.seed)
+    composer = Composer(model, seed)
     groove, harmony = composer.listen(options.groove), composer.listen(options.harmony)
     with progress() as update:
         blend = composer.compose(groove, harmony, options.length, update)
         update("report", 0, 1)
-        told = report.write(blend, options.out)
+        told = report.write(blend, out)
     rhythm = told["rhythm"]
     print(
-        f"{options.out}: {told['blend']['seconds']:.1f} s at {told['blend']['level_db']:.1f} dBFS, onset correlation "
+        f"{out}: {told['blend']['seconds']:.1f} s at {told['blend']['level_db']:.1f} dBFS, onset correlation "
         f"{rhythm['groove']['onset_correlation']:.2f} to the groove, "
         f"{rhythm['harmony']['onset_correlation']:.2f} to the harmony"
     )
-    print(f"report and picture: {', '.join(map(str, report_paths(options.out)))}")
-    return 0
+    print(f"report and picture: {', '.join(map(str, report_paths(out)))}")
+
+
+def _outs(out: str, variations: int) -> list[str]:
+    """OUT itself, or OUT-1.wav to OUT-N.wav."""
+    if variations == 1:
+        return [out]
+    path = Path(out)
+    return [str(path.with_name(f"{path.stem}-{i}{path.suffix}")) for i in range(1, variations + 1)]
+
+
+def _shares(text: str) -> tuple[float, float]:
+    """Shares of groove and harmony, from `groove`, `harmony`, `both` or `groove:0.7,harmony:0.3`."""
+    known = {"groove": (1.0, 0.0), "harmony": (0.0, 1.0), "both": (1.0, 1.0)}
+    if text in known:
+        return known[text]
+    try:
+        shares = {name: float(share) for name, share in (part.split(":") for part in text.split(","))}
+    except ValueError:
+        shares = {"": 0.0}
+    if shares.keys() - known.keys() or min(shares.values()) < 0.0 or max(shares.values()) <= 0.0:
+        raise argparse.ArgumentTypeError(f"{text!r}: groove, harmony, both or shares as groove:0.7,harmony:0.3 wanted")
+    return shares.get("groove", 0.0), shares.get("harmony", 0.0)

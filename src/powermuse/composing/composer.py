@@ -70,7 +70,8 @@ class Composer:
     def __init__(self, model: LoadedModel, seed: int = 0) -> None:
         self.model, self.seed = model, seed
         self.codec = _seeded_codec(model, seed)
-        self.window = model.recipe.data.crop_frames
+        flows = model.recipe.composer == "flow"
+        self.window = model.recipe.flow.window_frames if flows else model.recipe.data.crop_frames
         self.overlap = self.window // 2
 
     @torch.inference_mode()

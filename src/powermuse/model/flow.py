@@ -3,8 +3,8 @@
 Latents are taken `pool` frames at a time, as tokens. Stage 0 is a regression: what the codes leave open comes out as a
 mean. Stage 1 goes from noise to latents along straight lines (Lipman et al., ICLR 2023): at time t it sees
 (1 - t) noise + t latents, and what stage 0 knows, and answers the latents themselves; the velocity follows
-(Li & He, arXiv:2511.13720). In training each condition is dropped at random, so that in generation each has a guidance of
-its own (Ho & Salimans 2022; per condition as in JASCO, arXiv:2406.10970).
+(Li & He, arXiv:2511.13720). In training each condition is dropped at random, so that in generation each has a
+guidance of its own (Ho & Salimans 2022; per condition as in JASCO, arXiv:2406.10970).
 """
 
 from itertools import pairwise
@@ -34,7 +34,7 @@ class Known(NamedTuple):
 
 
 class FlowCascade(nn.Module):
-    """Streams of an agent, [B, C_i, T] each, the last a global vector [B, C, 1]; latents out."""
+    """Streams of an agent, [B, C_i, T] each, the last in latent units and the same in every frame; latents out."""
 
     def __init__(self, stream_dims: tuple[int, ...], latent_dim: int, recipe: FlowRecipe) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class Drafter(nn.Module):
         super().__init__()
         *running, lasting = stream_dims
         width = recipe.width
-        self.pool = recipe.pool
+        self.recipe = recipe
         self.inward = nn.ModuleList(nn.Linear(dim * recipe.pool, width) for dim in running)
         self.mood = nn.Sequential(nn.Linear(lasting, width), nn.SiLU(), nn.Linear(width, width))
         self.missing = nn.Parameter(0.02 * torch.randn(len(stream_dims), width))
@@ -127,13 +127,10 @@ class Drafter(nn.Module):
     def forward(self, streams: tuple[Tensor, ...], kept_BC: Tensor | None) -> Known:
         """`kept_BC` is 0 where a condition is not to be known; None keeps all."""
         *running, lasting = streams
-        x_BNW = torch.stack(
-            [
-                self._told(i, to(tokens(s, self.pool)), kept_BC)
-                for i, (to, s) in enumerate(zip(self.inward, running, strict=True))
-            ]
-        ).sum(dim=0)
-        mood_BW = self._told(len(running), self.mood(lasting[..., 0])[:, None], kept_BC)[:, 0]
+        heard = [to(tokens(stream, self.recipe.pool)) for to, stream in zip(self.inward, running, strict=True)]
+        x_BNW = torch.stack([self._told(i, x_BNW, kept_BC) for i, x_BNW in enumerate(heard)]).sum(dim=0)
+        unit_BC = (lasting[..., 0] - self.recipe.centre) / self.recipe.spread
+        mood_BW = self._told(len(running), self.mood(unit_BC)[:, None], kept_BC)[:, 0]
         for block in self.blocks:
             x_BNW = block(x_BNW, mood_BW)
         hidden_BNW = self.norm(x_BNW)
@@ -158,6 +155,7 @@ class Refiner(nn.Module):
         self.blocks = _blocks(recipe.refine_layers, recipe)
         self.norm, self.outward = nn.LayerNorm(width), nn.Linear(width, token_dim)
         nn.init.zeros_(self.outward.weight)
+        nn.init.zeros_(self.outward.bias)
 
     def forward(self, x_BNE: Tensor, time_B: Tensor, known: Known) -> Tensor:
         """The tokens that the noised ones come from; at first the draft, from which it learns to depart."""

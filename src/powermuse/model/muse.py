@@ -2,18 +2,19 @@
 
 from torch import nn
 
-from powermuse.types import Clip, Composition, Proposal
+from powermuse.types import Clip, Composition, Noised, Proposal
 
 
 class Muse(nn.Module):
-    """Two clips in, a blend out. The agent decides what the cascade sees; truth never comes here."""
+    """Two clips in, a blend out. The agent decides what the cascade sees; truth never comes here but as the noise that
+    flow matching learns to undo."""
 
     def __init__(self, agent: nn.Module, cascade: nn.Module) -> None:
         super().__init__()
         self.agent, self.cascade = agent, cascade
 
-    def forward(self, groove: Clip, harmony: Clip) -> tuple[Proposal, Composition]:
-        """The proposal of the agent and the composition of the cascade."""
+    def forward(self, groove: Clip, harmony: Clip, noised: Noised | None = None) -> tuple[Proposal, Composition]:
+        """The proposal of the agent and the composition of the cascade. `noised`: what a flow finds music behind."""
         proposal: Proposal = self.agent(groove, harmony)
-        composition: Composition = self.cascade(proposal)
+        composition: Composition = self.cascade(proposal) if noised is None else self.cascade(proposal, noised)
         return proposal, composition

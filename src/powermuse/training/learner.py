@@ -11,6 +11,7 @@ from powermuse.adversary import Adversary
 from powermuse.agents import Agent
 from powermuse.chance import number
 from powermuse.codecs import Codec
+from powermuse.model.flow import FlowCascade
 from powermuse.objective import Objective, observe
 from powermuse.recipe import Recipe
 from powermuse.targets import Targets
@@ -19,7 +20,7 @@ from powermuse.training.checkpoint import Tensors
 from powermuse.training.curriculum import noisy
 from powermuse.training.ema import MovingAverage
 from powermuse.training.parallel import Parallel
-from powermuse.types import BadInput, Outcome, Pair
+from powermuse.types import BadInput, Noised, Outcome, Pair
 
 Losses = tuple[Tensor, dict[str, Tensor], Outcome]
 
@@ -109,7 +110,8 @@ class Learner:
 
     def outcome(self, pair: Pair, which: int, noise: float = 0.0) -> Outcome:
         """What comes of a batch; `which` decides the stretches that are decoded."""
-        proposal, composition = self.model(*(noisy(clip, noise) for clip in (pair.groove, pair.harmony)))
+        clips = [noisy(clip, noise) for clip in (pair.groove, pair.harmony)]
+        proposal, composition = self.model(*clips, self._noised(pair, which))
         logits_B = None if self.adversary is None else self.adversary.judge(composition.blend_BDT)
         data = self.recipe.data
         where = stretches.choose(
@@ -117,6 +119,20 @@ class Learner:
             data.decode_stretches, self.objective.codec.context_frames,
         )  # fmt: skip
         return observe(pair, proposal, composition, self.codec, where, logits_B)
+
+    def _noised(self, pair: Pair, which: int) -> Noised | None:
+        """The truth behind noise, for a composer that learns to find it: at times of a logistic normal distribution
+        (Esser et al., ICML 2024), in validation evenly spread ones under the same noise each time."""
+        flow = self.bare_model.cascade
+        if not isinstance(flow, FlowCascade) or flow.refiner is None or pair.truth is None:
+            return None
+        truth_BDT = pair.truth.z_BDT
+        if self.model.training:
+            return flow.noised(truth_BDT, (torch.randn(len(truth_BDT), device=truth_BDT.device) - 0.2).sigmoid())
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(which)
+            times = (torch.arange(len(truth_BDT)) + 0.5) / len(truth_BDT)
+            return flow.noised(truth_BDT, times.to(truth_BDT))
 
     def validate(self, pair: Pair, which: int) -> dict[str, Tensor]:
         """What a validation has to tell of a batch."""

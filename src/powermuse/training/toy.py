@@ -12,7 +12,7 @@ from powermuse.recipe import Choice, Recipe
 
 PAIRS, BATCH = 4, 2
 _CROP_FRAMES, _DECODE_FRAMES = 96, 24
-_LAYERS, _FFN_MULTIPLE = 1, 0.25
+_LAYERS, _FFN_MULTIPLE, _FLOW_WIDTH = 1, 0.25, 16
 
 
 def toy(full: Recipe, agent: Agent, least_crop: int, least_decode: int) -> Recipe:
@@ -35,6 +35,7 @@ def toy(full: Recipe, agent: Agent, least_crop: int, least_decode: int) -> Recip
         cascade=dataclasses.replace(
             full.cascade, layers=_LAYERS, ffn_multiple=min(full.cascade.ffn_multiple, _FFN_MULTIPLE)
         ),
+        flow=dataclasses.replace(full.flow, width=_FLOW_WIDTH, heads=2, draft_layers=1, refine_layers=2, steps=2),
         data=data,
         training=training,
         # From the first pair on: the full curriculum may begin after days.

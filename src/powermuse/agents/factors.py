@@ -1,0 +1,108 @@
+"""Codes instead of clips: the rhythm of one, the chords and the colour of the other, and nothing else of either."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from powermuse.agents import Agent
+from powermuse.codes import colour, harmony, rhythm
+from powermuse.types import BadInput, Clip, Proposal
+
+FACTORS = ("rhythm", "harmony", "colour")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the factors agent."""
+
+    bands: int = 3
+    """Adaptive bands of the rhythm code."""
+    steps: int = 5
+    """Steps that onset strengths are rounded to."""
+    rhythm_from: list[float] = field(default_factory=lambda: [1.0, 0.0])
+    """Strength of the factor from the groove and from the harmony clip."""
+    harmony_from: list[float] = field(default_factory=lambda: [0.0, 1.0])
+    colour_from: list[float] = field(default_factory=lambda: [0.0, 1.0])
+    jitter: float = 0.3
+    """Training only: spread of the random gain (as a logarithm) of each onset band before rhythm is read."""
+
+
+class FactorsAgent(Agent):
+    """Streams: rhythm [B, bands + 1, T], harmony [B, 49, T], colour [B, 3 D, T] (the same in every frame). No weights.
+
+    Neither clip's latents pass: of the latents only the quantiles over time reach the composer, as colour. There is no
+    residual, so a mix of the clips cannot come out.
+    """
+
+    toy_options: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, config: Config, latent_dim: int) -> None:
+        super().__init__()
+        if config.bands < 1 or config.steps < 1:
+            raise BadInput(f"agent factors: bands ({config.bands}) and steps ({config.steps}) must be above 0")
+        self.config = config
+        self.strengths = {name: _strengths(name, getattr(config, f"{name}_from")) for name in FACTORS}
+        self.stream_dims = (rhythm.rows(config.bands), harmony.ROWS, colour.rows(latent_dim))
+
+    def forward(self, groove: Clip, harmony: Clip) -> Proposal:
+        """The codes of the factors, each from the clips that it is to come from."""
+        clips = (groove, harmony)
+        rhythm_BRT = self._together("rhythm", [self._rhythm(clip) for clip in self._wanted("rhythm", clips)])
+        harmony_BRT = self._together("harmony", [_harmony(clip) for clip in self._wanted("harmony", clips)])
+        colour_BC = self._together("colour", [self._colour(clip) for clip in self._wanted("colour", clips)])
+        streams = (rhythm_BRT, harmony_BRT, colour_BC[..., None].expand(-1, -1, rhythm_BRT.shape[-1]))
+        return Proposal(streams, None, {}, _stats(rhythm_BRT, harmony_BRT))
+
+    def _wanted(self, factor: str, clips: tuple[Clip, Clip]) -> list[Clip]:
+        return [clip for clip, strength in zip(clips, self.strengths[factor], strict=True) if strength > 0.0]
+
+    def _together(self, factor: str, codes: list[Tensor]) -> Tensor:
+        """One code of those that a factor comes from. Rhythms add up to the stronger, harmonies and colours to a mean;
+        where one clip alone gives the rhythm, its strength scales it."""
+        strengths = [s for s in self.strengths[factor] if s > 0.0]
+        if factor == "rhythm":
+            scaled = [min(s, 1.0) * code for s, code in zip(strengths, codes, strict=True)]
+            return torch.stack(scaled).amax(dim=0)
+        share = [s / sum(strengths) for s in strengths]
+        return torch.stack([s * code for s, code in zip(share, codes, strict=True)]).sum(dim=0)
+
+    def _rhythm(self, clip: Clip) -> Tensor:
+        onsets_BKT = clip.onsets_BKT
+        if self.training and self.config.jitter:
+            gain_BK1 = (self.config.jitter * torch.randn_like(onsets_BKT[..., :1])).exp()
+            onsets_BKT = onsets_BKT * gain_BK1
+        return rhythm.code(onsets_BKT, clip.level_BT, self.config.bands, self.config.steps)
+
+    def _colour(self, clip: Clip) -> Tensor:
+        """In training of a random half of the clip: the colour is not to say what the whole of it plays."""
+        z_BDT = clip.z_BDT
+        if self.training:
+            half = max(1, z_BDT.shape[-1] // 2)
+            start = int(torch.randint(z_BDT.shape[-1] - half + 1, ()))
+            z_BDT = z_BDT[..., start : start + half]
+        return colour.code(z_BDT)
+
+
+def _harmony(clip: Clip) -> Tensor:
+    return harmony.code(clip.chroma_BPT)
+
+
+def _stats(rhythm_BRT: Tensor, harmony_BRT: Tensor) -> dict[str, Tensor]:
+    """Mean of the onset bands; chord changes a clip; share of the time without a chord."""
+    changed_BT = (harmony_BRT[:, :24].diff(dim=-1) != 0).any(dim=1)
+    return {
+        "rhythm.density": rhythm_BRT[:, :-1].mean().detach(),
+        "harmony.changes": changed_BT.float().sum(dim=-1).mean().detach(),
+        "harmony.none": harmony_BRT[:, -1].mean().detach(),
+    }
+
+
+def _strengths(factor: str, given: list[float]) -> tuple[float, float]:
+    if len(given) != 2 or min(given) < 0.0 or max(given) == 0.0:
+        raise BadInput(
+            f"agent factors: {factor}_from takes two strengths, from groove and harmony, not below 0 and not both 0; "
+            f"not {given}"
+        )
+    return given[0], given[1]

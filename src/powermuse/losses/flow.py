@@ -1,0 +1,42 @@
+"""What a composer by flow matching learns from: its draft, the velocity of its flow, its notes."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from powermuse.types import BadInput, Noised
+
+_UNIT = 4.0
+"""Standard deviation of the latents of music: errors are told in it."""
+_LEAST_LEFT = 0.2
+"""1 - t is not taken for less: near the end the velocity is the error of the latents over next to nothing."""
+_NOTE_WEIGHT = 3.0
+"""Notes that sound count so much more than silent ones, of which there are some thirty times as many."""
+
+
+def draft_error(draft_BDT: Tensor, truth_BDT: Tensor) -> Tensor:
+    """Mean of |e| + e^2 / 2 of the draft's error e, in standard deviations of music."""
+    error_BDT = (draft_BDT - truth_BDT) / _UNIT
+    return (error_BDT.abs() + 0.5 * error_BDT.square()).mean()
+
+
+def velocity_error(clean_BDT: Tensor, truth_BDT: Tensor, noised: Noised | None) -> Tensor:
+    """Mean squared error of the velocity that leads from noise to latents, in standard deviations of music: that of the
+    latents found behind noise at time t, over (1 - t)^2 (Lipman et al., ICLR 2023, eq. 14, told in latents).
+
+    Raises BadInput where nothing was noised: the composer of the run is no flow.
+    """
+    if noised is None:
+        raise BadInput("weights: flow.truth wants composer=flow with flow.steps above 0, and pairs with a truth")
+    squared_B = ((clean_BDT - truth_BDT) / _UNIT).square().mean(dim=(1, 2))
+    return (squared_B / (1.0 - noised.time_B).clamp_min(_LEAST_LEFT).square()).mean()
+
+
+def notes_error(logits_BQN: Tensor | None, notes_BQT: Tensor | None) -> Tensor:
+    """Cross-entropy of note logits [B, 88, N] against what sounds [B, 88, T], in bits a note and token; N tokens take
+    turns over the T frames. Raises BadInput where either is not there."""
+    if logits_BQN is None or notes_BQT is None:
+        raise BadInput("weights: notes.truth wants composer=flow, and rendered triplets with data.notes=true")
+    wanted_BQN = F.adaptive_max_pool1d(notes_BQT.to(logits_BQN), logits_BQN.shape[-1])
+    weight = torch.tensor(_NOTE_WEIGHT, device=logits_BQN.device)
+    return F.binary_cross_entropy_with_logits(logits_BQN, wanted_BQN, pos_weight=weight) / 0.6931

@@ -1,0 +1,87 @@
+"""The harmony code: chords and their notes, without when and how they are struck."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from powermuse.codes import harmony
+from powermuse.metrics import chords
+
+FRAMES = 600
+C_MAJOR, A_MINOR = (0, 4, 7), (9, 0, 4)
+
+
+def chroma(*spans: tuple[tuple[int, ...], int], faint: float = 0.05) -> Tensor:
+    """[1, 24, T]: each chord for so many frames, its first note in the bass."""
+    pieces = []
+    for notes, frames in spans:
+        piece = torch.full((1, 24, frames), faint)
+        piece[:, notes[0]] = 0.8
+        piece[:, [12 + note for note in notes]] = 1.0
+        pieces.append(piece)
+    return torch.cat(pieces, dim=-1)
+
+
+def test_chords_are_named_and_their_border_is_hard():
+    code = harmony.code(chroma((C_MAJOR, 300), (A_MINOR, 300)))[0]
+    assert code.shape == (harmony.ROWS, FRAMES)
+    assert code[:12, 150].nonzero().flatten().tolist() == [0]
+    assert code[12:24, 150].nonzero().flatten().tolist() == [0, 4, 7]
+    assert code[:12, 450].nonzero().flatten().tolist() == [9]
+    assert code[12:24, 450].nonzero().flatten().tolist() == [0, 4, 9]
+    changes = (code.diff(dim=-1) != 0).any(dim=0).nonzero().flatten()
+    assert len(changes) == 1 and abs(int(changes) - 299) <= 4
+
+
+def test_how_a_chord_is_struck_is_dropped_to_the_bit():
+    held = chroma((C_MAJOR, FRAMES))
+    struck = held.clone()
+    struck[..., ::40] = held[..., ::40].roll(1, dims=-1)  # the same frames in another order
+    assert torch.equal(harmony.code(held), harmony.code(struck))
+
+
+def test_when_within_a_chord_something_sounds_is_dropped():
+    generator = torch.Generator().manual_seed(0)
+    noisy = (
+        chroma((C_MAJOR, FRAMES)) + 0.1 * torch.rand(1, 24, FRAMES // 4, generator=generator).repeat_interleave(4, -1)
+    ).clamp(0, 1)
+    order = torch.randperm(FRAMES // 4, generator=generator)
+    shuffled = noisy.unflatten(-1, (-1, 4))[:, :, order].flatten(2)
+    torch.testing.assert_close(harmony.code(noisy), harmony.code(shuffled))
+
+
+def test_silence_is_no_chord():
+    code = harmony.code(torch.zeros(1, 24, FRAMES))[0]
+    assert (code[-1] == 1).all()
+    assert (code[:-1] == 0).all()
+
+
+# Diminished and suspended chords are rare, and read only where more than their bare notes speaks for them.
+@pytest.mark.parametrize("shape", ["maj", "min", "7", "maj7", "min7"])
+def test_every_common_quality_on_every_root_has_its_own_state(shape):
+    for root in range(12):
+        notes = tuple((root + step) % 12 for step in chords.QUALITIES[shape])
+        states = harmony.read(chroma((notes, 100))[..., ::4])[0]
+        assert chords._states()[int(states[10])] == f"{chords.PITCH_NAMES[root]}:{shape}"
+
+
+def test_it_reads_what_the_reader_of_the_benchmark_reads():
+    """The same likelihoods and path, but for a clock twice as fine."""
+    chance = np.random.default_rng(0)
+    spans = [(tuple((int(root) + s) % 12 for s in (0, 4, 7)), 120) for root in chance.integers(0, 12, 5)]
+    states = harmony.read(chroma(*spans)[..., ::4])[0].numpy()
+    names = [chords._states()[s] for s in states[15::30]]
+    assert names == [f"{chords.PITCH_NAMES[notes[0]]}:maj" for notes, _ in spans]
+
+
+def test_a_clip_in_a_batch_is_read_as_it_is_alone():
+    clips = torch.cat([chroma((C_MAJOR, 300), (A_MINOR, 300)), chroma((A_MINOR, 600)), torch.zeros(1, 24, 600)])
+    together = harmony.code(clips)
+    for i in range(3):
+        torch.testing.assert_close(together[i : i + 1], harmony.code(clips[i : i + 1]))
+
+
+@pytest.mark.parametrize("frames", [1, 3, 5, 599])
+def test_any_length_has_a_code(frames):
+    assert harmony.code(chroma((C_MAJOR, frames))).shape == (1, harmony.ROWS, frames)

@@ -1,0 +1,165 @@
+"""The composer by flow matching: shapes, what its noise is, guidance, and that a small one learns."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import Tensor
+
+from powermuse.losses import flow as losses
+from powermuse.model.flow import NOTES, FlowCascade, tokens
+from powermuse.recipe import FlowRecipe
+from powermuse.types import BadInput, Noised, Proposal
+
+D, T, DIMS = 8, 31, (3, 5, 24)
+SMALL = FlowRecipe(width=16, heads=2, draft_layers=2, refine_layers=2, pool=3, steps=4)
+
+
+def made(**changes: object) -> FlowCascade:
+    torch.manual_seed(0)
+    return FlowCascade(DIMS, D, dataclasses.replace(SMALL, **changes))  # type: ignore[arg-type]
+
+
+def proposal(seed: int = 0, batch: int = 2, frames: int = T) -> Proposal:
+    generator = torch.Generator().manual_seed(seed)
+    *running, lasting = (torch.rand(batch, dim, frames, generator=generator) for dim in DIMS)
+    return Proposal((*running, 5.0 + lasting[..., :1].expand(-1, -1, frames)), None, {}, {})
+
+
+def unlike_its_start(model: FlowCascade) -> FlowCascade:
+    """Weights that a trained model would not have, so that every path matters."""
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return model
+
+
+def test_tokens_are_frames_taken_together_and_latents_are_them_again():
+    model, z_BDT = made(), torch.randn(2, D, T)
+    found = model._tokens(z_BDT)
+    assert found.shape == (2, 11, 3 * D)
+    torch.testing.assert_close(model._latents(found, T), z_BDT)
+    assert tokens(torch.arange(4.0)[None, None], 3)[0].tolist() == [[0, 1, 2], [3, 3, 3]]
+
+
+@pytest.mark.parametrize("frames", [1, 3, T])
+def test_latents_drafts_and_notes_have_their_shapes(frames):
+    model = made().eval()
+    composed = model(proposal(frames=frames))
+    assert composed.blend_BDT.shape == composed.drafts[0].shape == (2, D, frames)
+    assert composed.notes_BQN is not None and composed.notes_BQN.shape == (2, NOTES, -(-frames // 3))
+
+
+def test_what_is_noised_is_noise_at_0_and_music_at_1():
+    z_BDT = 5.0 + 4.0 * torch.randn(4, D, 1000)
+    start, end = (made().noised(z_BDT, torch.full((4,), time)) for time in (0.0, 1.0))
+    torch.testing.assert_close(end.z_BDT, z_BDT)
+    assert abs(float((start.z_BDT * z_BDT).mean() - 25.0)) < 0.5
+    assert float(start.z_BDT.std()) == pytest.approx(4.0, rel=0.03)
+
+
+def test_the_same_seed_composes_the_same_and_another_seed_something_else():
+    model = unlike_its_start(made().eval())
+
+    def composed(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        blend: Tensor = model(proposal()).blend_BDT
+        return blend
+
+    assert torch.equal(composed(1), composed(1))
+    assert not torch.allclose(composed(1), composed(2))
+
+
+def test_every_condition_matters_and_is_not_known_where_it_is_dropped():
+    model = unlike_its_start(made())
+    streams = proposal().streams
+    for i in range(3):
+        other = tuple(proposal(7).streams[k] if k == i else s for k, s in enumerate(streams))
+        kept, dropped = torch.ones(2, 3), torch.ones(2, 3)
+        dropped[:, i] = 0.0
+        assert not torch.allclose(model.drafter(streams, kept).draft_BNE, model.drafter(other, kept).draft_BNE)
+        assert torch.equal(model.drafter(streams, dropped).draft_BNE, model.drafter(other, dropped).draft_BNE)
+
+
+def test_all_kept_is_the_same_as_nothing_said():
+    model, streams = unlike_its_start(made()), proposal().streams
+    torch.testing.assert_close(
+        model.drafter(streams, torch.ones(2, 3)).draft_BNE, model.drafter(streams, None).draft_BNE
+    )
+
+
+def test_guidance_of_0_is_none_and_more_leans_further():
+    def composed(guidance: list[float]) -> Tensor:
+        model = unlike_its_start(made(guidance=guidance).eval())
+        torch.manual_seed(3)
+        blend: Tensor = model(proposal()).blend_BDT
+        return blend
+
+    plain = composed([])
+    assert torch.equal(plain, composed([0.0, 0.0, 0.0]))
+    apart = [float((composed([0.0, strength]) - plain).detach().abs().mean()) for strength in (0.1, 0.4)]
+    assert 0 < apart[0] < apart[1]
+
+
+def test_without_a_second_stage_the_draft_is_the_blend():
+    composed = made(steps=0).eval()(proposal())
+    assert torch.equal(composed.blend_BDT, composed.drafts[0])
+
+
+def test_one_step_of_a_flow_that_knows_the_answer_arrives_whatever_the_steps():
+    """Euler steps towards the same clean tokens end at them."""
+    for steps in (1, 4, 9):
+        model = made(steps=steps).eval()  # untrained: the refiner answers the draft
+        torch.testing.assert_close(model(proposal()).blend_BDT, model(proposal()).drafts[0], rtol=1e-4, atol=1e-4)
+
+
+def test_a_small_one_learns_two_pieces_and_composes_them_from_noise():
+    torch.manual_seed(1)
+    model, given = made(), proposal()
+    truth_BDT = 5.0 + 4.0 * torch.randn(2, D, T)
+    optimizer = torch.optim.Adam(model.parameters(), 4e-3)
+    for _ in range(400):
+        noised = model.noised(truth_BDT, torch.rand(2))
+        composed = model(given, noised)
+        loss = losses.draft_error(composed.drafts[0], truth_BDT)
+        loss = loss + losses.velocity_error(composed.blend_BDT, truth_BDT, noised)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        error = (model.eval()(given).blend_BDT - truth_BDT).std() / 4.0
+    assert error < 0.5
+
+
+def test_the_velocity_error_is_that_of_the_velocity():
+    truth, noise = torch.randn(3, D, T), torch.randn(3, D, T)
+    time_B = torch.tensor([0.1, 0.5, 0.7])
+    at = time_B[:, None, None]
+    noised = Noised((1 - at) * noise + at * truth, time_B)
+    clean = truth + 0.3 * torch.randn(3, D, T)
+    velocity, wanted = (clean - noised.z_BDT) / (1 - at), truth - noise
+    torch.testing.assert_close(losses.velocity_error(clean, truth, noised), ((velocity - wanted) / 4.0).square().mean())
+
+
+def test_errors_are_0_on_the_truth_and_1_bit_a_note_on_a_guess():
+    truth_BDT = torch.randn(2, D, T)
+    assert losses.draft_error(truth_BDT, truth_BDT) == 0
+    assert losses.velocity_error(truth_BDT, truth_BDT, Noised(truth_BDT, torch.rand(2))) == 0
+    silent = torch.zeros(2, NOTES, T)
+    assert float(losses.notes_error(torch.zeros(2, NOTES, 11), silent)) == pytest.approx(1.0, abs=1e-3)
+    assert float(losses.notes_error(torch.full((2, NOTES, 11), -30.0), silent)) < 1e-6
+
+
+def test_terms_that_want_what_is_not_there_are_refused():
+    z = torch.zeros(1, D, T)
+    with pytest.raises(BadInput, match=r"flow\.truth wants composer=flow"):
+        losses.velocity_error(z, z, None)
+    with pytest.raises(BadInput, match=r"notes\.truth wants"):
+        losses.notes_error(None, torch.zeros(1, NOTES, T))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"width": 0}, {"heads": 3}, {"pool": 0}, {"guidance": [1.0] * 4}, {"spread": 0.0}], ids=str
+)
+def test_sizes_that_make_no_composer_are_refused(changes):
+    with pytest.raises(BadInput, match="flow"):
+        made(**changes)
