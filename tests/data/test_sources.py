@@ -19,6 +19,10 @@ def folder(tmp_path_factory):
     return made
 
 
+def from_triplet(first: int, count: int) -> DataRecipe:
+    return DataRecipe(pairing="triplets", crop_frames=48, first=first, triplets=count)
+
+
 def tensors(pair: Pair) -> list[torch.Tensor]:
     return [x for clip in pair if clip is not None for x in clip if x is not None]
 
@@ -75,6 +79,44 @@ def test_a_run_keeps_to_what_it_knows_when_more_are_rendered(tmp_path):
         open_data(tmp_path / "few", asked, 0)
 
 
+def test_a_run_may_begin_at_a_triplet_and_what_lies_before_need_not_be_there(tmp_path):
+    make_up_triplets(tmp_path / "all", Choice("mel"), 120, count=9)
+    whole = open_data(tmp_path / "all", from_triplet(4, 3), 7)
+    assert len(whole.data) == 3 and whole.counts == (3, 9)
+    for epoch in range(3):
+        assert sorted(whole.source.draw(3 * epoch + i).triplet for i in range(3)) == [4, 5, 6]
+    make_up_triplets(tmp_path / "part", Choice("mel"), 120, count=3, first=4)
+    assert not list((tmp_path / "part/train").glob("00000*"))
+    part = open_data(tmp_path / "part", from_triplet(4, 0), 7)
+    assert [part.source.draw(i) for i in range(20)] == [whole.source.draw(i) for i in range(20)]
+    assert part.counts == (3, 3)
+    assert part.data.latent_mean().shape == (128,)
+    pair = part.source.batch(2, 1)
+    triplet, _, start = part.source.draw(2)
+    groove = Triplets(tmp_path / "part", first=4).clip(triplet, "groove")
+    assert torch.equal(pair.groove.z_BDT, groove.z_BDT[..., start : start + 48])
+
+
+def test_a_run_that_begins_later_keeps_to_what_it_knows_when_more_are_rendered(tmp_path):
+    make_up_triplets(tmp_path / "set", Choice("mel"), 120, count=3, first=4)
+    make_up_triplets(tmp_path / "more", Choice("mel"), 120, count=2, first=7, seed=1)
+    begun = open_data(tmp_path / "set", from_triplet(4, 0), 7)
+    draws = [begun.source.draw(i) for i in range(20)]
+    (tmp_path / "more/train/00007-00009.safetensors").rename(tmp_path / "set/train/00007-00009.safetensors")
+    assert open_data(tmp_path / "set", from_triplet(4, 0), 7).counts == (5, 3)
+    later = open_data(tmp_path / "set", from_triplet(4, 0), 7, begun.counts)
+    assert later.identity == begun.identity and [later.source.draw(i) for i in range(20)] == draws
+
+
+def test_triplets_that_are_not_there_are_asked_for_by_their_numbers(tmp_path):
+    make_up_triplets(tmp_path / "set", Choice("mel"), 120, count=3, first=4)
+    with pytest.raises(BadInput, match=r"has triplets 4 to 7, not to 9; render the others: .*--from 4 --to 9"):
+        open_data(tmp_path / "set", from_triplet(4, 5), 0)
+    for first in (3, 7):
+        with pytest.raises(BadInput, match=f"has no triplet {first}, where .*--from {first} --to {first + 1000}"):
+            open_data(tmp_path / "set", from_triplet(first, 0), 0)
+
+
 def test_what_cannot_be_used_is_refused(folder, tmp_path):
     make_up(tmp_path / "prepared", Choice("mel"), clip_frames=60)
     with pytest.raises(BadInput, match="holds no rendered triplets"):
@@ -84,6 +126,6 @@ def test_what_cannot_be_used_is_refused(folder, tmp_path):
     with pytest.raises(BadInput, match=r"data\.crop_frames 121 is longer"):
         open_data(folder, DataRecipe(pairing="triplets", crop_frames=121), 0)
     (folder / "train/00000-00007.safetensors").rename(folder / "train/00001-00008.safetensors")
-    with pytest.raises(BadInput, match="does not begin at triplet 0"):
+    with pytest.raises(BadInput, match=r"has no triplet 0, where these pairs begin; render it: .*--triplets 1000"):
         open_data(folder, WANTED, 0)
     (folder / "train/00001-00008.safetensors").rename(folder / "train/00000-00007.safetensors")

@@ -10,7 +10,7 @@ from torch import Tensor
 from powermuse.chance import number
 from powermuse.data.pairs import PairSource, permuted, validation_source
 from powermuse.data.shards import Dataset, Header
-from powermuse.data.triplets import Triplets
+from powermuse.data.triplets import Triplets, asked
 from powermuse.recipe import DataRecipe
 from powermuse.types import BadInput, Pair
 
@@ -68,8 +68,8 @@ class TripletSource:
         where = f"{dataset.folder}: the {dataset.split} split"
         if len(dataset) == 0:
             raise BadInput(
-                f"{where} does not begin at triplet 0; render it: powermuse render -o {dataset.folder} "
-                f"--split {dataset.split} --triplets 1000"
+                f"{where} has no triplet {dataset.first}, where these pairs begin; render it: powermuse render "
+                f"-o {dataset.folder} --split {dataset.split} {asked(dataset.first, 1000)}"
             )
         if crop_frames > dataset.header.clip_frames:
             raise BadInput(
@@ -86,7 +86,7 @@ class TripletSource:
     def draw(self, seen: int) -> Draw:
         """Each epoch visits every triplet once, in an order of its own."""
         epoch, position = divmod(seen, len(self.dataset))
-        index = permuted(position, len(self.dataset), f"{self.seed}/order/{epoch}")
+        index = self.dataset.numbers[permuted(position, len(self.dataset), f"{self.seed}/order/{epoch}")]
         free = self.dataset.header.clip_frames - self.crop_frames
         truth = number(f"{self.seed}/truth/{seen}") % self.dataset.truths(index)
         return Draw(index, truth, number(f"{self.seed}/start/{seen}") % (free + 1))
@@ -94,7 +94,8 @@ class TripletSource:
 
 def open_data(folder: str | Path, wanted: DataRecipe, seed: int, known: Sequence[int] = ()) -> Opened:
     """The data set of a run. Of triplets, which others may still be rendering, the run keeps to the `known` ones, or
-    to `data.triplets`, or to those that there are without a gap. Raises BadInput for what is no such data set."""
+    to `data.triplets`, or to those that there are without a gap, in training from `data.first` on. Raises BadInput for
+    what is no such data set."""
     if wanted.pairing == "triplets":
         return _open_triplets(Path(folder), wanted, seed, known)
     data, held_out = Dataset(folder), Dataset(folder, "val")
@@ -106,7 +107,7 @@ def open_data(folder: str | Path, wanted: DataRecipe, seed: int, known: Sequence
 
 def _open_triplets(folder: Path, wanted: DataRecipe, seed: int, known: Sequence[int]) -> Opened:
     train_count, val_count = known or (wanted.triplets or None, None)
-    train, val = Triplets(folder, "train", train_count), Triplets(folder, "val", val_count)
+    train, val = Triplets(folder, "train", train_count, wanted.first), Triplets(folder, "val", val_count)
     source = TripletSource(train, wanted.crop_frames, seed)
     validation = TripletSource(val, wanted.crop_frames, _VALIDATION_SEED) if len(val) else None
     identity = {

@@ -21,7 +21,7 @@ _ABOVE_ZERO = (
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "training.learning_rate", "training.weight_decay", "training.threads", "training.monitor", "cascade.input_noise",
-    "tracking.listen", "data.triplets",
+    "tracking.listen", "data.triplets", "data.first",
 )  # fmt: skip
 
 
