@@ -88,6 +88,8 @@ class DataRecipe:
     """How many rendered triplets to train on; 0 for all that there are when the run begins."""
     first: int = 0
     """Number of the first of them; those before it need not be there. Validation begins at 0."""
+    unity: float = 0.0
+    """Share of the pairs of triplets in which one clip, truth or harmony, is groove, harmony and truth at once."""
     crop_frames: int = 1200
     """Frames of each training pair, cut at random; also the window of generation."""
     decode_frames: int = 90

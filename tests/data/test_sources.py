@@ -1,3 +1,4 @@
+import dataclasses
 from collections import Counter
 
 import pytest
@@ -23,6 +24,9 @@ def from_triplet(first: int, count: int) -> DataRecipe:
     return DataRecipe(pairing="triplets", crop_frames=48, first=first, triplets=count)
 
 
+RECORDED = [(3, 0, 2), (2, 0, 43), (5, 0, 41), (3, 0, 8)]
+
+
 def tensors(pair: Pair) -> list[torch.Tensor]:
     return [x for clip in pair if clip is not None for x in clip if x is not None]
 
@@ -42,7 +46,7 @@ def test_a_pair_is_the_same_stretch_of_the_clips_of_one_triplet(folder):
     data = Triplets(folder)
     source = TripletSource(data, 48, 1)
     pair = source.batch(5, 1)
-    triplet, truth, start = source.draw(5)
+    triplet, truth, start, _ = source.draw(5)
     for clip, role in zip(pair, ("groove", "harmony", f"truth.{truth}"), strict=True):
         assert torch.equal(clip.z_BDT, data.clip(triplet, role).z_BDT[..., start : start + 48])
 
@@ -61,6 +65,38 @@ def test_crops_and_truths_are_drawn_from_all_there_are(folder, monkeypatch):
     assert {d.start for d in draws} == set(range(120 - 48 + 1))
     # 500 of each truth are to be expected; five standard deviations are 97.
     assert all(403 < count < 597 for count in Counter(d.truth for d in draws).values())
+
+
+def test_without_unity_the_draws_are_those_of_before(folder):
+    # Recorded before there was such a setting.
+    source = open_data(folder, WANTED, 3).source
+    assert [source.draw(i)[:3] for i in (0, 1, 2, 40)] == RECORDED
+    assert all(source.draw(i).roles == ("groove", "harmony", "truth.0") for i in range(500))
+
+
+def test_with_unity_a_share_of_the_pairs_is_one_clip_the_truth_twice_as_often_as_the_harmony(folder):
+    plain, mixed = (open_data(folder, dataclasses.replace(WANTED, unity=unity), 3) for unity in (0.0, 0.4))
+    draws = [mixed.source.draw(i) for i in range(3000)]
+    assert [d[:3] for d in draws] == [plain.source.draw(i)[:3] for i in range(3000)]
+    counts = Counter(d.alone for d in draws)
+    # 1800, 800 and 400 are to be expected, with standard deviations of 27, 24 and 19.
+    assert counts.keys() == {"", "truth.0", "harmony"}
+    assert abs(counts["truth.0"] - 800) < 120 and abs(counts["harmony"] - 400) < 95
+    assert mixed.validation is not None
+    assert not any(mixed.validation.draw(i).alone for i in range(500))
+    always = open_data(folder, dataclasses.replace(WANTED, unity=1.0), 3).source
+    assert all(always.draw(i).alone for i in range(500))
+
+
+def test_a_pair_of_unity_has_one_clip_in_all_three_places(folder):
+    source = open_data(folder, dataclasses.replace(WANTED, unity=0.5), 3).source
+    batch = source.batch(0, 16)
+    for i in range(16):
+        triplet, _, start, alone = source.draw(i)
+        for clip, role in zip(batch[:3], ("groove", "harmony", "truth.0"), strict=True):
+            wanted = Triplets(folder).clip(triplet, alone or role).crop(start, 48)
+            assert all(torch.equal(got[i], whole[0]) for got, whole in zip(clip, wanted, strict=True))
+    assert {source.draw(i).alone for i in range(16)} == {"", "truth.0", "harmony"}
 
 
 def test_a_run_keeps_to_what_it_knows_when_more_are_rendered(tmp_path):
@@ -92,7 +128,7 @@ def test_a_run_may_begin_at_a_triplet_and_what_lies_before_need_not_be_there(tmp
     assert part.counts == (3, 3)
     assert part.data.latent_mean().shape == (128,)
     pair = part.source.batch(2, 1)
-    triplet, _, start = part.source.draw(2)
+    triplet, _, start, _ = part.source.draw(2)
     groove = Triplets(tmp_path / "part", first=4).clip(triplet, "groove")
     assert torch.equal(pair.groove.z_BDT, groove.z_BDT[..., start : start + 48])
 

@@ -111,6 +111,13 @@ def test_a_run_on_triplets_that_begin_later_stops_and_goes_on_to_the_same_weight
         train(tmp_path / "set", tmp_path / "parts", toy(*settings, "data.first=65"))
 
 
+def test_unity_is_a_share_and_of_triplets(folder, tmp_path):
+    with pytest.raises(BadInput, match=r"data\.unity must be from 0 to 1, not 1\.5"):
+        train(folder, tmp_path / "run", toy(*SETTINGS, "data.unity=1.5"))
+    with pytest.raises(BadInput, match=r"data\.unity wants data\.pairing=triplets, not shuffled"):
+        train(folder, tmp_path / "run", toy("data.unity=0.5"))
+
+
 @pytest.mark.parametrize("real", [False, True])
 def test_a_dry_run_proves_a_recipe_on_triplets(folder, real):
     recipe = toy(*SETTINGS, *([] if real else ["data.first=4096", "data.triplets=4096"]))

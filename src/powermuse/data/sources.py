@@ -15,6 +15,8 @@ from powermuse.recipe import DataRecipe
 from powermuse.types import BadInput, Pair
 
 _VALIDATION_SEED = 0
+_NUMBERS = 2.0**64
+"""How many `number` may give."""
 
 
 class Clips(Protocol):
@@ -58,13 +60,21 @@ class Draw(NamedTuple):
     triplet: int
     truth: int
     start: int
+    alone: str = ""
+    """The role of the clip that is groove, harmony and truth at once; empty where each is its own."""
+
+    @property
+    def roles(self) -> tuple[str, str, str]:
+        """What stands for groove, harmony and truth."""
+        return (self.alone,) * 3 if self.alone else ("groove", "harmony", f"truth.{self.truth}")
 
 
 class TripletSource:
-    """The pairs of rendered triplets. Raises BadInput where there is none, or none long enough."""
+    """The pairs of rendered triplets, a share `unity` of which are one clip in all three places: the truth (2 of 3) or
+    the harmony. Raises BadInput where there is none, or none long enough."""
 
-    def __init__(self, dataset: Triplets, crop_frames: int, seed: int) -> None:
-        self.dataset, self.crop_frames, self.seed = dataset, crop_frames, seed
+    def __init__(self, dataset: Triplets, crop_frames: int, seed: int, unity: float = 0.0) -> None:
+        self.dataset, self.crop_frames, self.seed, self.unity = dataset, crop_frames, seed, unity
         where = f"{dataset.folder}: the {dataset.split} split"
         if len(dataset) == 0:
             raise BadInput(
@@ -80,8 +90,11 @@ class TripletSource:
         """Pairs `seen` to `seen + size` of the run, each with a truth."""
         draws = [self.draw(seen + i) for i in range(size)]
         indices, starts = [d.triplet for d in draws], [d.start for d in draws]
-        roles = (["groove"] * size, ["harmony"] * size, [f"truth.{d.truth}" for d in draws])
-        return Pair(*(self.dataset.crops(indices, role, starts, self.crop_frames) for role in roles))
+        clips = (
+            self.dataset.crops(indices, list(roles), starts, self.crop_frames)
+            for roles in zip(*(d.roles for d in draws), strict=True)
+        )
+        return Pair(*clips)
 
     def draw(self, seen: int) -> Draw:
         """Each epoch visits every triplet once, in an order of its own."""
@@ -89,7 +102,12 @@ class TripletSource:
         index = self.dataset.numbers[permuted(position, len(self.dataset), f"{self.seed}/order/{epoch}")]
         free = self.dataset.header.clip_frames - self.crop_frames
         truth = number(f"{self.seed}/truth/{seen}") % self.dataset.truths(index)
-        return Draw(index, truth, number(f"{self.seed}/start/{seen}") % (free + 1))
+        return Draw(index, truth, number(f"{self.seed}/start/{seen}") % (free + 1), self._alone(seen, truth))
+
+    def _alone(self, seen: int, truth: int) -> str:
+        if number(f"{self.seed}/unity/{seen}") >= self.unity * _NUMBERS:
+            return ""
+        return "harmony" if number(f"{self.seed}/alone/{seen}") % 3 == 0 else f"truth.{truth}"
 
 
 def open_data(folder: str | Path, wanted: DataRecipe, seed: int, known: Sequence[int] = ()) -> Opened:
@@ -108,7 +126,7 @@ def open_data(folder: str | Path, wanted: DataRecipe, seed: int, known: Sequence
 def _open_triplets(folder: Path, wanted: DataRecipe, seed: int, known: Sequence[int]) -> Opened:
     train_count, val_count = known or (wanted.triplets or None, None)
     train, val = Triplets(folder, "train", train_count, wanted.first), Triplets(folder, "val", val_count)
-    source = TripletSource(train, wanted.crop_frames, seed)
+    source = TripletSource(train, wanted.crop_frames, seed, wanted.unity)
     validation = TripletSource(val, wanted.crop_frames, _VALIDATION_SEED) if len(val) else None
     identity = {
         **asdict(train.header), "seed": train.seed, "triplets": {"train": len(train), "val": len(val)},
