@@ -90,6 +90,8 @@ class DataRecipe:
     """Number of the first of them; those before it need not be there. Validation begins at 0."""
     unity: float = 0.0
     """Share of the pairs of triplets in which one clip, truth or harmony, is groove, harmony and truth at once."""
+    notes: bool = False
+    """Pairs of triplets carry the notes of their truth."""
     crop_frames: int = 1200
     """Frames of each training pair, cut at random; also the window of generation."""
     decode_frames: int = 90

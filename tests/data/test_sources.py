@@ -1,9 +1,11 @@
 import dataclasses
 from collections import Counter
 
+import lightning_fabric
 import pytest
 import torch
 
+from powermuse.data import rolls
 from powermuse.data.made_up import make_up, make_up_triplets
 from powermuse.data.sources import TripletSource, open_data
 from powermuse.data.triplets import Triplets
@@ -47,7 +49,7 @@ def test_a_pair_is_the_same_stretch_of_the_clips_of_one_triplet(folder):
     source = TripletSource(data, 48, 1)
     pair = source.batch(5, 1)
     triplet, truth, start, _ = source.draw(5)
-    for clip, role in zip(pair, ("groove", "harmony", f"truth.{truth}"), strict=True):
+    for clip, role in zip(pair.clips, ("groove", "harmony", f"truth.{truth}"), strict=True):
         assert torch.equal(clip.z_BDT, data.clip(triplet, role).z_BDT[..., start : start + 48])
 
 
@@ -97,6 +99,20 @@ def test_a_pair_of_unity_has_one_clip_in_all_three_places(folder):
             wanted = Triplets(folder).clip(triplet, alone or role).crop(start, 48)
             assert all(torch.equal(got[i], whole[0]) for got, whole in zip(clip, wanted, strict=True))
     assert {source.draw(i).alone for i in range(16)} == {"", "truth.0", "harmony"}
+
+
+def test_pairs_carry_the_notes_of_their_truth_where_they_are_asked_for(folder):
+    assert open_data(folder, WANTED, 3).source.batch(0, 2).notes_BQT is None
+    opened = open_data(folder, dataclasses.replace(WANTED, notes=True, unity=0.5), 3)
+    for source in (opened.source, opened.validation):
+        batch = source.batch(0, 6)
+        assert batch.notes_BQT.shape == (6, 88, 48)
+        for i in range(6):
+            triplet, _, start, alone = source.draw(i)
+            known = rolls.crops(source.dataset, [triplet], [alone or "truth.0"], [start], 48)
+            assert known.any() and torch.equal(batch.notes_BQT[i], known[0])
+    moved = lightning_fabric.Fabric(accelerator="cpu").to_device(batch)
+    assert isinstance(moved, Pair) and torch.equal(moved.notes_BQT, batch.notes_BQT) and len(moved.clips) == 3
 
 
 def test_a_run_keeps_to_what_it_knows_when_more_are_rendered(tmp_path):

@@ -111,11 +111,21 @@ def test_a_run_on_triplets_that_begin_later_stops_and_goes_on_to_the_same_weight
         train(tmp_path / "set", tmp_path / "parts", toy(*settings, "data.first=65"))
 
 
-def test_unity_is_a_share_and_of_triplets(folder, tmp_path):
+def test_unity_is_a_share_and_like_notes_of_triplets_alone(folder, tmp_path):
     with pytest.raises(BadInput, match=r"data\.unity must be from 0 to 1, not 1\.5"):
         train(folder, tmp_path / "run", toy(*SETTINGS, "data.unity=1.5"))
     with pytest.raises(BadInput, match=r"data\.unity wants data\.pairing=triplets, not shuffled"):
         train(folder, tmp_path / "run", toy("data.unity=0.5"))
+    with pytest.raises(BadInput, match=r"data\.notes wants data\.pairing=triplets, not shuffled"):
+        train(folder, tmp_path / "run", toy("data.notes=true"))
+
+
+def test_a_run_whose_pairs_carry_notes_decodes_its_clips_and_comes_to_the_same_weights(folder, tmp_path):
+    settings = (*SETTINGS, "training.pairs=8", "data.unity=0.5", "weights.mel.truth=1.0", "data.decode_frames=24")
+    for notes in ("false", "true"):
+        train(folder, tmp_path / notes, toy(*settings, f"data.notes={notes}"))
+    without, beside = end(tmp_path / "false"), end(tmp_path / "true")
+    assert all(torch.equal(without[name], beside[name]) for name in without)
 
 
 @pytest.mark.parametrize("real", [False, True])

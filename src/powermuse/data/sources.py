@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor
 
 from powermuse.chance import number
+from powermuse.data import rolls
 from powermuse.data.pairs import PairSource, permuted, validation_source
 from powermuse.data.shards import Dataset, Header
 from powermuse.data.triplets import Triplets, asked
@@ -71,10 +72,12 @@ class Draw(NamedTuple):
 
 class TripletSource:
     """The pairs of rendered triplets, a share `unity` of which are one clip in all three places: the truth (2 of 3) or
-    the harmony. Raises BadInput where there is none, or none long enough."""
+    the harmony; with `notes` those of each truth. Raises BadInput where there is none, or none long enough."""
 
-    def __init__(self, dataset: Triplets, crop_frames: int, seed: int, unity: float = 0.0) -> None:
-        self.dataset, self.crop_frames, self.seed, self.unity = dataset, crop_frames, seed, unity
+    def __init__(
+        self, dataset: Triplets, crop_frames: int, seed: int, unity: float = 0.0, *, notes: bool = False
+    ) -> None:
+        self.dataset, self.crop_frames, self.seed, self.unity, self.notes = dataset, crop_frames, seed, unity, notes
         where = f"{dataset.folder}: the {dataset.split} split"
         if len(dataset) == 0:
             raise BadInput(
@@ -90,11 +93,12 @@ class TripletSource:
         """Pairs `seen` to `seen + size` of the run, each with a truth."""
         draws = [self.draw(seen + i) for i in range(size)]
         indices, starts = [d.triplet for d in draws], [d.start for d in draws]
-        clips = (
-            self.dataset.crops(indices, list(roles), starts, self.crop_frames)
-            for roles in zip(*(d.roles for d in draws), strict=True)
+        grooves, harmonies, truths = (list(roles) for roles in zip(*(d.roles for d in draws), strict=True))
+        groove, harmony, truth = (
+            self.dataset.crops(indices, roles, starts, self.crop_frames) for roles in (grooves, harmonies, truths)
         )
-        return Pair(*clips)
+        notes_BQT = rolls.crops(self.dataset, indices, truths, starts, self.crop_frames) if self.notes else None
+        return Pair(groove, harmony, truth, notes_BQT)
 
     def draw(self, seen: int) -> Draw:
         """Each epoch visits every triplet once, in an order of its own."""
@@ -126,8 +130,8 @@ def open_data(folder: str | Path, wanted: DataRecipe, seed: int, known: Sequence
 def _open_triplets(folder: Path, wanted: DataRecipe, seed: int, known: Sequence[int]) -> Opened:
     train_count, val_count = known or (wanted.triplets or None, None)
     train, val = Triplets(folder, "train", train_count, wanted.first), Triplets(folder, "val", val_count)
-    source = TripletSource(train, wanted.crop_frames, seed, wanted.unity)
-    validation = TripletSource(val, wanted.crop_frames, _VALIDATION_SEED) if len(val) else None
+    source = TripletSource(train, wanted.crop_frames, seed, wanted.unity, notes=wanted.notes)
+    validation = TripletSource(val, wanted.crop_frames, _VALIDATION_SEED, notes=wanted.notes) if len(val) else None
     identity = {
         **asdict(train.header), "seed": train.seed, "triplets": {"train": len(train), "val": len(val)},
         "sha256": {**train.record, **(val.record if len(val) else {})},

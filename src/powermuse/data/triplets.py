@@ -211,6 +211,12 @@ class Triplets:
             tuple(Beat(time_s, bool(down)) for time_s, down in beats_K2.tolist()),
         )
 
+    def pitched(self, index: int, role: str) -> Tensor:
+        """The notes [n, 5] of a clip (see `knowledge`) but for those of drums."""
+        notes_N5 = self._tensor(index, role, "notes")
+        parts = [Part(name, program, ()) for name, program in self._facts(index)["clips"][role]["parts"]]
+        return notes_N5[~torch.tensor([part.is_drums for part in parts], dtype=torch.bool)[notes_N5[:, 4].long()]]
+
     def origin(self, index: int) -> dict[str, str]:
         """Where rhythm, chart, style and instruments come from, and the font."""
         return dict(self._facts(index)["origin"])

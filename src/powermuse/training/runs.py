@@ -25,7 +25,7 @@ _NOT_NEGATIVE = (
 )  # fmt: skip
 
 _SHARES = ("data.unity",)
-_OF_TRIPLETS = ("data.unity",)
+_OF_TRIPLETS = ("data.unity", "data.notes")
 """What prepared data sets do not know."""
 
 
