@@ -123,7 +123,7 @@ def observe(
         return Outcome(pair, proposal, composition, None, fake_logits_B)
     with torch.no_grad():
         # Together: a recurrent decoder takes the steps of a batch for the price of one clip's.
-        sources = [clip.z_BDT for clip in pair if clip is not None]
+        sources = [clip.z_BDT for clip in pair.clips]
         groove_BCN, harmony_BCN, *truth = stretches.decode(codec, torch.cat(sources), where).chunk(len(sources))
     blend_BCN = stretches.decode(codec, composition.blend_BDT, where)
     decoded = DecodedCrops(blend_BCN, groove_BCN, harmony_BCN, truth[0] if truth else None, len(where.starts))

@@ -88,6 +88,12 @@ class DataRecipe:
     """The next window of the song, a clip of another song, the groove itself (truth = groove), or rendered triplets."""
     triplets: int = 0
     """How many rendered triplets to train on; 0 for all that there are when the run begins."""
+    first: int = 0
+    """Number of the first of them; those before it need not be there. Validation begins at 0."""
+    unity: float = 0.0
+    """Share of the pairs of triplets in which one clip, truth or harmony, is groove, harmony and truth at once."""
+    notes: bool = False
+    """Pairs of triplets carry the notes of their truth."""
     crop_frames: int = 1200
     """Frames of each training pair, cut at random; also the window of generation."""
     decode_frames: int = 90

@@ -3,7 +3,7 @@
 Legend of the shape letters, used as suffixes of tensor names:
 
     B batch   C audio channels   N samples   D latent channels   T latent frames
-    M mel bands   F frequency bins   K onset bands   P rows of chroma (24)
+    M mel bands   F frequency bins   K onset bands   P rows of chroma (24)   Q notes of a piano (88)
 """
 
 from __future__ import annotations
@@ -58,6 +58,13 @@ class Pair(NamedTuple):
     groove: Clip
     harmony: Clip
     truth: Clip | None = None
+    notes_BQT: Tensor | None = None
+    """1 where a note of the truth sounds, else 0, A0 to C8, drums left out; None where they are not asked for."""
+
+    @property
+    def clips(self) -> tuple[Clip, ...]:
+        """Groove, harmony and, where there is one, truth."""
+        return tuple(clip for clip in (self.groove, self.harmony, self.truth) if clip is not None)
 
 
 class Proposal(NamedTuple):

@@ -93,14 +93,44 @@ def test_triplets_that_have_changed_are_refused(folder, tmp_path):
         train(folder, tmp_path / "run")
 
 
-def test_a_number_of_triplets_below_none_is_refused(folder, tmp_path):
-    with pytest.raises(BadInput, match=r"data\.triplets must be at least 0"):
-        train(folder, tmp_path / "run", toy(*SETTINGS, "data.triplets=-1"))
+@pytest.mark.parametrize("setting", ["data.triplets", "data.first"])
+def test_a_number_of_triplets_below_none_is_refused(folder, tmp_path, setting):
+    with pytest.raises(BadInput, match=f"{setting} must be at least 0"):
+        train(folder, tmp_path / "run", toy(*SETTINGS, f"{setting}=-1"))
+
+
+def test_a_run_on_triplets_that_begin_later_stops_and_goes_on_to_the_same_weights(tmp_path):
+    make_up_triplets(tmp_path / "set", Choice("mel"), 120, count=7, first=64)
+    settings = (*SETTINGS, "data.first=64", "data.triplets=6")
+    train(tmp_path / "set", tmp_path / "whole", toy(*settings))
+    for pairs in (20, 48):
+        train(tmp_path / "set", tmp_path / "parts", toy(*settings, f"training.pairs={pairs}"))
+    whole, parts = end(tmp_path / "whole"), end(tmp_path / "parts")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole if not name.startswith("means/"))
+    with pytest.raises(BadInput, match=r"was begun with data\.first=64, now it is 65"):
+        train(tmp_path / "set", tmp_path / "parts", toy(*settings, "data.first=65"))
+
+
+def test_unity_is_a_share_and_like_notes_of_triplets_alone(folder, tmp_path):
+    with pytest.raises(BadInput, match=r"data\.unity must be from 0 to 1, not 1\.5"):
+        train(folder, tmp_path / "run", toy(*SETTINGS, "data.unity=1.5"))
+    with pytest.raises(BadInput, match=r"data\.unity wants data\.pairing=triplets, not shuffled"):
+        train(folder, tmp_path / "run", toy("data.unity=0.5"))
+    with pytest.raises(BadInput, match=r"data\.notes wants data\.pairing=triplets, not shuffled"):
+        train(folder, tmp_path / "run", toy("data.notes=true"))
+
+
+def test_a_run_whose_pairs_carry_notes_decodes_its_clips_and_comes_to_the_same_weights(folder, tmp_path):
+    settings = (*SETTINGS, "training.pairs=8", "data.unity=0.5", "weights.mel.truth=1.0", "data.decode_frames=24")
+    for notes in ("false", "true"):
+        train(folder, tmp_path / notes, toy(*settings, f"data.notes={notes}"))
+    without, beside = end(tmp_path / "false"), end(tmp_path / "true")
+    assert all(torch.equal(without[name], beside[name]) for name in without)
 
 
 @pytest.mark.parametrize("real", [False, True])
 def test_a_dry_run_proves_a_recipe_on_triplets(folder, real):
-    recipe = toy(*SETTINGS)
+    recipe = toy(*SETTINGS, *([] if real else ["data.first=4096", "data.triplets=4096"]))
     shown = {proof.name: proof.shown for proof in rehearse(recipe, str(folder) if real else "")}
     assert ("from 6 clips, 6 to validate on" if real else "made-up clips") in shown["data"]
     assert "went on to the same weights" in shown["resume"]

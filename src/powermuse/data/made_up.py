@@ -1,5 +1,6 @@
 """Data sets of seeded noise in the forms that `prepare` and `render` write: for a dry run, and for measuring speed."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,14 +11,16 @@ from powermuse import registry
 from powermuse.audio import features
 from powermuse.codecs import LATENT_RMS
 from powermuse.data import index, shards, triplets
-from powermuse.data.render.score import Beat, Score
+from powermuse.data.render.score import Beat, Note, Part, Score
 from powermuse.data.shards import ClipInfo, FileInfo, Header
 from powermuse.data.triplets import Rendered, Shard
-from powermuse.recipe import Choice
+from powermuse.recipe import Choice, Recipe
 
 _LEVEL_DB = -20.0
 _VALIDATION_SHARE = 0.1
 _ONSETS_A_FRAME = 0.1
+_KICK, _BASS = 36, 40
+_NOTE_S = 0.2
 
 
 def make_up(folder: Path, codec: Choice, clip_frames: int, songs: int = 4, clips_each: int = 2, seed: int = 0) -> None:
@@ -39,20 +42,34 @@ def make_up(folder: Path, codec: Choice, clip_frames: int, songs: int = 4, clips
     index.write(folder, header, index.gather(folder), _VALIDATION_SHARE)
 
 
-def make_up_triplets(folder: Path, codec: Choice, clip_frames: int, count: int = 4, seed: int = 0) -> None:
-    """Writes `count` triplets of such noise to each of train and val, each with one truth and beats twice a second."""
+def make_up_triplets(
+    folder: Path, codec: Choice, clip_frames: int, count: int = 4, seed: int = 0, first: int = 0
+) -> None:
+    """Writes `count` triplets of such noise to each of train (numbers from `first` on) and val, each with one truth,
+    beats twice a second, and a kick and a bass note on each."""
     header = _header(codec, clip_frames)
     chance = np.random.default_rng(seed)
     beats = tuple(Beat(k / 2, k % 4 == 0) for k in range(int(2 * header.clip_s)))
-    score = Score(header.clip_s, 120.0, (), (), beats)
+    score = Score(header.clip_s, 120.0, _parts(beats), (), beats)
     folder.mkdir(parents=True)
-    for split in ("train", "val"):
-        made = [_triplet(chance, header, f"{index:05d}", score) for index in range(count)]
+    for split, begin in (("train", first), ("val", 0)):
+        part = Shard(begin, begin + count)
+        made = [_triplet(chance, header, f"{index:05d}", score) for index in range(*part)]
         (folder / split).mkdir()
-        part = Shard(0, count)
         triplets.write_shard(folder / split / part.name, part, made)
         (folder / split / "plan.json").write_text("{}")
     (folder / "dataset.json").write_text(json.dumps(triplets.described(header, seed)))
+
+
+def fit_for_made_up(full: Recipe) -> Recipe:
+    """A recipe that takes made-up triplets, which are few and begin at 0, wherever its own begin."""
+    return dataclasses.replace(full, data=dataclasses.replace(full.data, first=0, triplets=0))
+
+
+def _parts(beats: tuple[Beat, ...]) -> tuple[Part, ...]:
+    struck = [(beat.time_s, beat.time_s + _NOTE_S) for beat in beats]
+    kick, bass = (tuple(Note(*when, pitch, 90) for when in struck) for pitch in (_KICK, _BASS))
+    return Part("drums", 0, kick), Part("bass", 33, bass)
 
 
 def _triplet(chance: np.random.Generator, header: Header, name: str, score: Score) -> Rendered:

@@ -8,13 +8,16 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor
 
 from powermuse.chance import number
+from powermuse.data import rolls
 from powermuse.data.pairs import PairSource, permuted, validation_source
 from powermuse.data.shards import Dataset, Header
-from powermuse.data.triplets import Triplets
+from powermuse.data.triplets import Triplets, asked
 from powermuse.recipe import DataRecipe
 from powermuse.types import BadInput, Pair
 
 _VALIDATION_SEED = 0
+_NUMBERS = 2.0**64
+"""How many `number` may give."""
 
 
 class Clips(Protocol):
@@ -58,18 +61,28 @@ class Draw(NamedTuple):
     triplet: int
     truth: int
     start: int
+    alone: str = ""
+    """The role of the clip that is groove, harmony and truth at once; empty where each is its own."""
+
+    @property
+    def roles(self) -> tuple[str, str, str]:
+        """What stands for groove, harmony and truth."""
+        return (self.alone,) * 3 if self.alone else ("groove", "harmony", f"truth.{self.truth}")
 
 
 class TripletSource:
-    """The pairs of rendered triplets. Raises BadInput where there is none, or none long enough."""
+    """The pairs of rendered triplets, a share `unity` of which are one clip in all three places: the truth (2 of 3) or
+    the harmony; with `notes` those of each truth. Raises BadInput where there is none, or none long enough."""
 
-    def __init__(self, dataset: Triplets, crop_frames: int, seed: int) -> None:
-        self.dataset, self.crop_frames, self.seed = dataset, crop_frames, seed
+    def __init__(
+        self, dataset: Triplets, crop_frames: int, seed: int, unity: float = 0.0, *, notes: bool = False
+    ) -> None:
+        self.dataset, self.crop_frames, self.seed, self.unity, self.notes = dataset, crop_frames, seed, unity, notes
         where = f"{dataset.folder}: the {dataset.split} split"
         if len(dataset) == 0:
             raise BadInput(
-                f"{where} does not begin at triplet 0; render it: powermuse render -o {dataset.folder} "
-                f"--split {dataset.split} --triplets 1000"
+                f"{where} has no triplet {dataset.first}, where these pairs begin; render it: powermuse render "
+                f"-o {dataset.folder} --split {dataset.split} {asked(dataset.first, 1000)}"
             )
         if crop_frames > dataset.header.clip_frames:
             raise BadInput(
@@ -80,21 +93,31 @@ class TripletSource:
         """Pairs `seen` to `seen + size` of the run, each with a truth."""
         draws = [self.draw(seen + i) for i in range(size)]
         indices, starts = [d.triplet for d in draws], [d.start for d in draws]
-        roles = (["groove"] * size, ["harmony"] * size, [f"truth.{d.truth}" for d in draws])
-        return Pair(*(self.dataset.crops(indices, role, starts, self.crop_frames) for role in roles))
+        grooves, harmonies, truths = (list(roles) for roles in zip(*(d.roles for d in draws), strict=True))
+        groove, harmony, truth = (
+            self.dataset.crops(indices, roles, starts, self.crop_frames) for roles in (grooves, harmonies, truths)
+        )
+        notes_BQT = rolls.crops(self.dataset, indices, truths, starts, self.crop_frames) if self.notes else None
+        return Pair(groove, harmony, truth, notes_BQT)
 
     def draw(self, seen: int) -> Draw:
         """Each epoch visits every triplet once, in an order of its own."""
         epoch, position = divmod(seen, len(self.dataset))
-        index = permuted(position, len(self.dataset), f"{self.seed}/order/{epoch}")
+        index = self.dataset.numbers[permuted(position, len(self.dataset), f"{self.seed}/order/{epoch}")]
         free = self.dataset.header.clip_frames - self.crop_frames
         truth = number(f"{self.seed}/truth/{seen}") % self.dataset.truths(index)
-        return Draw(index, truth, number(f"{self.seed}/start/{seen}") % (free + 1))
+        return Draw(index, truth, number(f"{self.seed}/start/{seen}") % (free + 1), self._alone(seen, truth))
+
+    def _alone(self, seen: int, truth: int) -> str:
+        if number(f"{self.seed}/unity/{seen}") >= self.unity * _NUMBERS:
+            return ""
+        return "harmony" if number(f"{self.seed}/alone/{seen}") % 3 == 0 else f"truth.{truth}"
 
 
 def open_data(folder: str | Path, wanted: DataRecipe, seed: int, known: Sequence[int] = ()) -> Opened:
     """The data set of a run. Of triplets, which others may still be rendering, the run keeps to the `known` ones, or
-    to `data.triplets`, or to those that there are without a gap. Raises BadInput for what is no such data set."""
+    to `data.triplets`, or to those that there are without a gap, in training from `data.first` on. Raises BadInput for
+    what is no such data set."""
     if wanted.pairing == "triplets":
         return _open_triplets(Path(folder), wanted, seed, known)
     data, held_out = Dataset(folder), Dataset(folder, "val")
@@ -106,9 +129,9 @@ def open_data(folder: str | Path, wanted: DataRecipe, seed: int, known: Sequence
 
 def _open_triplets(folder: Path, wanted: DataRecipe, seed: int, known: Sequence[int]) -> Opened:
     train_count, val_count = known or (wanted.triplets or None, None)
-    train, val = Triplets(folder, "train", train_count), Triplets(folder, "val", val_count)
-    source = TripletSource(train, wanted.crop_frames, seed)
-    validation = TripletSource(val, wanted.crop_frames, _VALIDATION_SEED) if len(val) else None
+    train, val = Triplets(folder, "train", train_count, wanted.first), Triplets(folder, "val", val_count)
+    source = TripletSource(train, wanted.crop_frames, seed, wanted.unity, notes=wanted.notes)
+    validation = TripletSource(val, wanted.crop_frames, _VALIDATION_SEED, notes=wanted.notes) if len(val) else None
     identity = {
         **asdict(train.header), "seed": train.seed, "triplets": {"train": len(train), "val": len(val)},
         "sha256": {**train.record, **(val.record if len(val) else {})},

@@ -126,6 +126,11 @@ def _digest(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def asked(first: int, count: int) -> str:
+    """The words of `powermuse render` that make so many triplets from `first` on."""
+    return f"--from {first} --to {first + count}" if first else f"--triplets {count}"
+
+
 def beat_frames(beats_K2: Tensor, frames: int) -> Tensor:
     """[T]: 2 on the frame of a downbeat, 1 on that of another beat, else 0."""
     beats_T = torch.zeros(frames)
@@ -138,30 +143,37 @@ def beat_frames(beats_K2: Tensor, frames: int) -> Tensor:
 
 
 class Triplets:
-    """Random access to the triplets 0 to `count` of one split; shards are opened when first read.
+    """Random access to `count` triplets of one split from `first` on, by the numbers that they were rendered under;
+    shards are opened when first read, and none before `first` has to be there.
 
     `count` None takes all that are there without a gap. Raises BadInput where there are fewer than `count`.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], split: str = "train", count: int | None = None) -> None:
-        self.folder, self.split = Path(folder), split
+    def __init__(
+        self, folder: str | os.PathLike[str], split: str = "train", count: int | None = None, first: int = 0
+    ) -> None:
+        self.folder, self.split, self.first = Path(folder), split, first
         self.header, self.seed = read(self.folder)
         if split not in SPLITS:
             raise BadInput(f"no split is called {split!r}; there are: {', '.join(SPLITS)}")
         self._parts = found(self.folder, split)
-        begun = ranges(self._parts)[:1]
-        ready = begun[0][1] if begun and begun[0][0] == 0 else 0
-        if count is not None and count > ready:
+        ready = next((end for begin, end in ranges(self._parts) if begin <= first < end), first)
+        if count is not None and first + count > ready:
             raise BadInput(
-                f"{self.folder}: the {split} split has triplets 0 to {ready}, not to {count}; render the others: "
-                f"powermuse render -o {self.folder} --split {split} --triplets {count}"
+                f"{self.folder}: the {split} split has triplets {first} to {ready}, not to {first + count}; render the "
+                f"others: powermuse render -o {self.folder} --split {split} {asked(first, count)}"
             )
-        self.count = ready if count is None else count
+        self.count = ready - first if count is None else count
         self._open: dict[Shard, Any] = {}
         self._books: dict[Shard, dict[str, Any]] = {}
 
     def __len__(self) -> int:
         return self.count
+
+    @property
+    def numbers(self) -> range:
+        """Those of the triplets."""
+        return range(self.first, self.first + self.count)
 
     def roles(self, index: int) -> tuple[str, ...]:
         """Names of a triplet's clips: groove, harmony, truth.0, truth.1 ..."""
@@ -199,6 +211,12 @@ class Triplets:
             tuple(Beat(time_s, bool(down)) for time_s, down in beats_K2.tolist()),
         )
 
+    def pitched(self, index: int, role: str) -> Tensor:
+        """The notes [n, 5] of a clip (see `knowledge`) but for those of drums."""
+        notes_N5 = self._tensor(index, role, "notes")
+        parts = [Part(name, program, ()) for name, program in self._facts(index)["clips"][role]["parts"]]
+        return notes_N5[~torch.tensor([part.is_drums for part in parts], dtype=torch.bool)[notes_N5[:, 4].long()]]
+
     def origin(self, index: int) -> dict[str, str]:
         """Where rhythm, chart, style and instruments come from, and the font."""
         return dict(self._facts(index)["origin"])
@@ -214,15 +232,15 @@ class Triplets:
 
     def latent_mean(self, most: int = 64) -> Tensor:
         """Mean of each latent channel [D] over the grooves and harmonies of `most` triplets spread over the split."""
-        indices = np.linspace(0, len(self) - 1, min(most, len(self))).round().astype(int).tolist()
-        clips = [self.clip(index, role) for index in indices for role in ("groove", "harmony")]
+        places = np.linspace(0, len(self) - 1, min(most, len(self))).round().astype(int).tolist()
+        clips = [self.clip(self.numbers[place], role) for place in places for role in ("groove", "harmony")]
         return torch.stack([clip.z_BDT.mean(dim=(0, 2)) for clip in clips]).mean(dim=0)
 
     @cached_property
     def record(self) -> dict[str, str]:
         """Digests of the plan and of what is in the triplets: another sound, another record."""
         content = blake2b(digest_size=16)
-        for index in range(len(self)):
+        for index in self.numbers:
             content.update(self._facts(index)["digest"].encode())
         plan = blake2b((self.folder / self.split / "plan.json").read_bytes(), digest_size=16).hexdigest()
         return {f"{self.split}.plan": plan, f"{self.split}.triplets": content.hexdigest()}

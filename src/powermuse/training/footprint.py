@@ -9,6 +9,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import nn
 
 from powermuse import registry
+from powermuse.data.rolls import PITCHES
 from powermuse.outline import blank_clip
 from powermuse.recipe import Choice, Recipe
 from powermuse.training import room
@@ -112,7 +113,8 @@ def _pair(learner: Learner, share: Recipe, size: int) -> Pair:
     groove, harmony, truth = (
         blank_clip(torch.empty(size, learner.objective.codec.latent_dim, share.data.crop_frames)) for _ in range(3)
     )
-    return Pair(groove, harmony, truth if share.data.pairing in ("unity", "triplets") else None)
+    notes_BQT = torch.empty(size, PITCHES, share.data.crop_frames) if share.data.notes else None
+    return Pair(groove, harmony, truth if share.data.pairing in ("unity", "triplets") else None, notes_BQT)
 
 
 def _footprint(learner: Learner, kept: int, most: int, world: int, sharded: bool, heap: float) -> Footprint:

@@ -20,7 +20,7 @@ from powermuse.agents import Agent
 from powermuse.audio import clips, files
 from powermuse.codecs import Codec
 from powermuse.composing.composer import PEAK, Composer
-from powermuse.data.made_up import make_up, make_up_triplets
+from powermuse.data.made_up import fit_for_made_up, make_up, make_up_triplets
 from powermuse.data.shards import SPLITS
 from powermuse.data.sources import Source, open_data
 from powermuse.objective import Objective
@@ -87,7 +87,7 @@ class _Rehearsal:
     """The proofs, in the order of their dependence; each says what it has shown."""
 
     def __init__(self, full: Recipe, dataset: str, folder: Path) -> None:
-        self.full, self.dataset, self.folder = full, dataset, folder
+        self.full, self.dataset, self.folder = full if dataset else fit_for_made_up(full), dataset, folder
         self.codec_class: type[Codec] = registry.find("codecs", full.codec.name)[1]
 
     def recipe(self) -> str:

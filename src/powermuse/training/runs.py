@@ -21,8 +21,12 @@ _ABOVE_ZERO = (
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "training.learning_rate", "training.weight_decay", "training.threads", "training.monitor", "cascade.input_noise",
-    "tracking.listen", "data.triplets",
+    "tracking.listen", "data.triplets", "data.first",
 )  # fmt: skip
+
+_SHARES = ("data.unity",)
+_OF_TRIPLETS = ("data.unity", "data.notes")
+"""What prepared data sets do not know."""
 
 
 def open_run(folder: Path, wanted: Recipe, data: dict[str, Any]) -> None:
@@ -65,6 +69,12 @@ def check_settings(wanted: Recipe) -> None:
     for key in _NOT_NEGATIVE:
         if not settings[key] >= 0:
             raise BadInput(f"{key} must be at least 0, not {settings[key]}")
+    for key in _SHARES:
+        if not 0.0 <= settings[key] <= 1.0:
+            raise BadInput(f"{key} must be from 0 to 1, not {settings[key]}")
+    for key in _OF_TRIPLETS:
+        if settings[key] and wanted.data.pairing != "triplets":
+            raise BadInput(f"{key} wants data.pairing=triplets, not {wanted.data.pairing}")
     if not 0.0 <= wanted.training.ema < 1.0:
         raise BadInput(f"training.ema must be from 0 to below 1, not {wanted.training.ema}")
     batch, pairs = wanted.training.batch, wanted.training.pairs
