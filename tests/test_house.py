@@ -20,7 +20,7 @@ MODULES = {
 }
 # Lower never imports higher.
 TIERS = (
-    ("types", "recipe", "registry", "disk", "chance", "frozen"),
+    ("types", "typed", "recipe", "registry", "disk", "chance", "frozen"),
     ("audio",),
     ("codecs", "losses", "metrics"),
     ("codes",),

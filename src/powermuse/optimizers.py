@@ -1,21 +1,21 @@
 """The optimiser, and its state as named tensors and back: what a checkpoint keeps of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from powermuse.types import BadInput
 
-_BETAS = (0.9, 0.999)
-
 
 def adamw(
-    parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float, betas: tuple[float, float] = _BETAS
+    parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float, betas: Sequence[float] = (0.9, 0.999)
 ) -> torch.optim.AdamW:
     """The fused AdamW, its moments already there: made at the first step they would lie scattered over what the
     activations have just left, and the heap of a CPU would grow by what then finds no place (a twentieth)."""
-    made = torch.optim.AdamW(parameters, learning_rate, betas=betas, weight_decay=weight_decay, fused=True)
+    made = torch.optim.AdamW(
+        parameters, learning_rate, betas=(betas[0], betas[1]), weight_decay=weight_decay, fused=True
+    )
     for parameter in (p for group in made.param_groups for p in group["params"]):
         moments = {"exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
         made.state[parameter] = {"step": torch.zeros((), device=parameter.device), **moments}

@@ -5,15 +5,14 @@ import dataclasses
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal
 
 import yaml
 
+from powermuse.typed import first_line, typed
 from powermuse.types import BadInput
 
 _OPEN_KEYS = ("weights", "targets", "options")  # dictionaries whose keys may hold dots or are checked elsewhere
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -113,6 +112,13 @@ class TrainingRecipe:
     accumulate: int = 1
     """Parts that a process takes its share of a batch in, one after another, to save memory."""
     learning_rate: float = 1e-4
+    warmup: int = 0
+    """Pairs over which the rate rises from 0, in a straight line."""
+    cooldown: int = 0
+    """Pairs before the end over which it falls, in a straight line, to `final_share` of itself."""
+    final_share: float = 0.05
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    """Decay of AdamW's two moments."""
     weight_decay: float = 0.01
     clip_norm: float = 10.0
     """Bound of the gradient norm."""
@@ -249,7 +255,7 @@ def parse(text: str, where: str, overrides: list[str] | None = None) -> Recipe:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise BadInput(f"{where}: not valid YAML ({_first_line(error)})") from None
+        raise BadInput(f"{where}: not valid YAML ({first_line(error)})") from None
     if not isinstance(content, dict):
         raise BadInput(f"{where}: a mapping is wanted, such as 'name: mine'")
     for override in overrides or []:
@@ -270,49 +276,11 @@ def dump(recipe: Recipe) -> str:
     return yaml.safe_dump(dataclasses.asdict(recipe), sort_keys=False)
 
 
-def typed(cls: type[T], content: dict[str, Any], where: str) -> T:
-    """An instance of a dataclass from plain values, every key and type checked (jsonargparse). Raises BadInput."""
-    from jsonargparse import ArgumentError, ArgumentParser
-
-    for group in dataclasses.fields(cls):  # type: ignore[arg-type]
-        if dataclasses.is_dataclass(group.type) and not isinstance(content.get(group.name, {}), dict):
-            raise BadInput(f"{where}: {group.name} is a group of settings, not {content[group.name]!r}")
-    _refuse_null(cls, content, where)
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(cls, None)
-    try:
-        return cls(**dict(parser.instantiate_classes(parser.parse_object(content))))
-    except (ArgumentError, TypeError, ValueError) as error:
-        raise BadInput(f"{where}: {_first_line(error)}{_offer(cls, str(error))}") from None
-
-
-def _offer(cls: Any, error: str) -> str:
-    """The settings that there are, where one was not accepted."""
-    if "not accept" not in error:
-        return ""
-    settings = {f.name: f.type for f in dataclasses.fields(cls)}
-    for name, kind in settings.items():
-        if f"Group '{name}'" in error and dataclasses.is_dataclass(kind):
-            return f"; {name} has: {', '.join(f.name for f in dataclasses.fields(kind))}"
-    return f"; there are: {', '.join(settings)}" if settings else "; it has no options"
-
-
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise BadInput(f"recipe {path}: is not UTF-8 text ({error.reason})") from None
-
-
-def _refuse_null(cls: Any, content: dict[str, Any], where: str) -> None:
-    for setting in dataclasses.fields(cls):
-        if setting.name not in content:
-            continue
-        value = content[setting.name]
-        if value is None and type(None) not in get_args(setting.type):
-            raise BadInput(f"{where}: {setting.name} has no value")
-        if dataclasses.is_dataclass(setting.type) and isinstance(value, dict):
-            _refuse_null(setting.type, value, where)
 
 
 def _apply(content: dict[str, Any], override: str) -> None:
@@ -331,9 +299,4 @@ def _apply(content: dict[str, Any], override: str) -> None:
     try:
         place[".".join(parts)] = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise BadInput(f"override {override!r}: not a YAML value ({_first_line(error)})") from None
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:3]) if lines else type(error).__name__
+        raise BadInput(f"override {override!r}: not a YAML value ({first_line(error)})") from None

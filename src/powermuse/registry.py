@@ -35,7 +35,7 @@ def find(kind: str, name: str) -> tuple[type[Any], type[Any]]:
 
 def configure(kind: str, name: str, options: dict[str, Any]) -> Any:
     """A checked `Config` from plain options. Raises BadInput for an unknown option or a value of the wrong type."""
-    from powermuse.recipe import typed
+    from powermuse.typed import typed
 
     config, _ = find(kind, name)
     return typed(config, options, f"{kind[:-1]} {name}")

@@ -1,4 +1,4 @@
-"""Piano rolls of rendered clips, made of their notes whenever they are asked for: that is faster than reading a clip."""
+"""Piano rolls of rendered clips, made of their notes whenever they are asked for: faster than a clip is read."""
 
 import numpy as np
 import torch

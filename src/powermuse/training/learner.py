@@ -15,7 +15,7 @@ from powermuse.model.flow import FlowCascade
 from powermuse.objective import Objective, observe
 from powermuse.recipe import Recipe
 from powermuse.targets import Targets
-from powermuse.training import runs, sharding, signs, tracking
+from powermuse.training import runs, schedule, sharding, signs, tracking
 from powermuse.training.checkpoint import Tensors
 from powermuse.training.curriculum import noisy
 from powermuse.training.ema import MovingAverage
@@ -57,7 +57,7 @@ class Learner:
             sharding.check(self.bare_model, self.parallel.world)
         # After the model's setup, which may put shards in the place of its weights.
         self.bare_optimizer = optimizers.adamw(
-            self.bare_model.parameters(), self.settings.learning_rate, self.settings.weight_decay
+            self.bare_model.parameters(), self.settings.learning_rate, self.settings.weight_decay, self.settings.betas
         )
         optimizer = self.fabric.setup_optimizers(self.bare_optimizer)
         assert not isinstance(optimizer, tuple)
@@ -87,12 +87,13 @@ class Learner:
         bad = ~torch.isfinite(norm) | ~torch.isfinite(torch.stack([total for *_, total in found])).all()
         agreed = self.parallel.mean(torch.cat([bad[None].float(), mean_violation]))
         self._gate(agreed[0] > 0, seen)
+        rate = self._set_rate(seen)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.average.update()
         self.targets.step(self._stopped, agreed[1:])
         clips = [(pair.harmony.z_BDT, blend_BDT) for pair, blend_BDT, _ in found]
-        return [*told, {**self.targets.told(), "grad_norm": norm, **self._adversary_step(clips, seen)}]
+        return [*told, {**self.targets.told(), "grad_norm": norm, **rate, **self._adversary_step(clips, seen)}]
 
     def losses(self, pair: Pair, first: int, seen: int) -> Losses:
         """Total and terms of a batch that begins with pair `first`, in the step at `seen`: always the same."""
@@ -209,6 +210,15 @@ class Learner:
         self.failed_at = torch.where((self.failed_at < 0) & bad, seen, self.failed_at)
         # The fused optimiser skips its step where this is 1: the hook that gradient scalers use.
         self.bare_optimizer.found_inf = self._stopped  # type: ignore[attr-defined]
+
+    def _set_rate(self, seen: int) -> dict[str, Tensor]:
+        """Gives the step at `seen` its learning rate where that follows a schedule; what there is to tell of it."""
+        if not schedule.is_on(self.settings):
+            return {}
+        rate = schedule.learning_rate(self.settings, seen)
+        for group in self.bare_optimizer.param_groups:
+            group["lr"] = rate
+        return {"learning_rate": torch.full((), rate, device=self.fabric.device)}
 
     def _adversary_step(self, clips: list[tuple[Tensor, Tensor]], seen: int) -> dict[str, Tensor]:
         """Lets the discriminator learn from this step's blends where it is its turn; what it has to tell."""

@@ -13,7 +13,10 @@ from powermuse.training.tracking import flat
 from powermuse.types import BadInput
 
 # What may change between two starts of one run without changing what has been computed.
-_FREE = ("training.pairs", "training.keep_checkpoints", "training.monitor", "training.shard", "tracking.")
+_FREE = (
+    "training.pairs", "training.cooldown", "training.final_share", "training.keep_checkpoints", "training.monitor",
+    "training.shard", "tracking.",
+)  # fmt: skip
 _ABOVE_ZERO = (
     "training.pairs", "training.batch", "training.clip_norm", "training.log_every",
     "training.accumulate", "training.validate_every", "training.validation_pairs", "training.save_every",
@@ -21,10 +24,10 @@ _ABOVE_ZERO = (
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "training.learning_rate", "training.weight_decay", "training.threads", "training.monitor", "cascade.input_noise",
-    "tracking.listen", "data.triplets", "data.first",
+    "tracking.listen", "data.triplets", "data.first", "training.warmup", "training.cooldown",
 )  # fmt: skip
 
-_SHARES = ("data.unity",)
+_SHARES = ("data.unity", "training.final_share")
 _OF_TRIPLETS = ("data.unity", "data.notes")
 """What prepared data sets do not know."""
 
@@ -77,6 +80,9 @@ def check_settings(wanted: Recipe) -> None:
             raise BadInput(f"{key} wants data.pairing=triplets, not {wanted.data.pairing}")
     if not 0.0 <= wanted.training.ema < 1.0:
         raise BadInput(f"training.ema must be from 0 to below 1, not {wanted.training.ema}")
+    betas = wanted.training.betas
+    if len(betas) != 2 or not all(0.0 <= beta < 1.0 for beta in betas):
+        raise BadInput(f"training.betas must be two numbers from 0 to below 1, not {betas}")
     batch, pairs = wanted.training.batch, wanted.training.pairs
     if "swap_response" in wanted.targets and 1 in (batch, pairs % batch):
         raise BadInput(
