@@ -105,6 +105,8 @@ class DataRecipe:
 class TrainingRecipe:
     """How long and how fast."""
 
+    begin_from: str = ""
+    """A shipped model's name, or a run's or a model's folder, whose weights a new run starts from; else from new."""
     pairs: int = 100_000
     """Training pairs to consume in all: the run ends there."""
     batch: int = 8

@@ -88,16 +88,25 @@ def load_model(name_or_folder: str, overrides: list[str] | None = None) -> Loade
     with torch.random.fork_rng(devices=[]):
         model = build_model(run, codec.latent_dim)
     load_tensors(model, folder / _WEIGHTS)
-    _check_codec(folder / _WEIGHTS, run)
+    _check_codec(folder / _WEIGHTS, run, "the recipe beside it says")
     return LoadedModel(model.eval(), run, name_or_folder, disk.sha256(folder / _WEIGHTS))
 
 
-def _check_codec(path: Path, run: Recipe) -> None:
+def begin_from(model: torch.nn.Module, name_or_folder: str, run: Recipe) -> str:
+    """Puts the weights of a shipped model, a run or a folder into a model of `run`; their digest. Raises BadInput where
+    they do not fit, or were trained on another codec."""
+    path = find_model(name_or_folder) / _WEIGHTS
+    _check_codec(path, run, "the run that is to begin from it is of")
+    load_tensors(model, path)
+    return disk.sha256(path)
+
+
+def _check_codec(path: Path, run: Recipe, but: str) -> None:
     """Raises BadInput where the weights were trained on the latents of another codec than the recipe's."""
     with safe_open(path, framework="pt") as file:
         trained = (file.metadata() or {}).get("codec", run.codec.name)
     if trained != run.codec.name:
-        raise BadInput(f"{path}: was trained on codec {trained}, the recipe beside it says {run.codec.name}")
+        raise BadInput(f"{path}: was trained on codec {trained}, {but} {run.codec.name}")
 
 
 def find_model(name_or_folder: str) -> Path:

@@ -19,11 +19,12 @@ from powermuse import disk
 FILE = "environment.json"
 
 
-def record(run: Path, seen: int, ranks: int) -> None:
-    """Adds the start at `seen` to the file in the folder of the run."""
+def record(run: Path, seen: int, ranks: int, begun_from: dict[str, str] | None = None) -> None:
+    """Adds the start at `seen` to the file in the folder of the run, with the model that it began from, if any."""
     file = run / FILE
     starts = json.loads(file.read_text()) if file.exists() else []
-    disk.write_text(file, json.dumps([*starts, {"seen": seen, **describe(ranks)}], indent=1))
+    begun = {"begun_from": begun_from} if begun_from else {}
+    disk.write_text(file, json.dumps([*starts, {"seen": seen, **begun, **describe(ranks)}], indent=1))
 
 
 def describe(ranks: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def toy(full: Recipe, agent: Agent, least_crop: int, least_decode: int) -> Recip
     shrinks; `least_crop` and `least_decode` are the frames that the terms ask for."""
     training = dataclasses.replace(
         full.training, pairs=PAIRS, batch=BATCH, log_every=BATCH, validate_every=PAIRS, validation_pairs=BATCH,
-        save_every=PAIRS, keep_checkpoints=1, monitor=0, threads=1, shard=False,
+        save_every=PAIRS, keep_checkpoints=1, monitor=0, threads=1, shard=False, begin_from="",
         warmup=min(full.training.warmup, BATCH), cooldown=min(full.training.cooldown, BATCH),
     )  # fmt: skip
     data = dataclasses.replace(

@@ -65,6 +65,7 @@ class Trainer:
         self.budget.check()
         with self.budget.watching(lambda: "it has not begun"):
             self.learner = Learner(recipe, opened.data.latent_mean(), self.parallel)
+        self.begun_from = self._begin_from()
         with self.parallel.watching():
             self._open(opened)
         with self.budget.watching(self._stands):
@@ -117,6 +118,13 @@ class Trainer:
         counts = self.parallel.rows(torch.tensor(opened.counts, device=self.parallel.fabric.device))[0]
         return open_data(dataset, self.recipe.data, self.settings.seed, counts.tolist())
 
+    def _begin_from(self) -> dict[str, str]:
+        """Gives a run that has no checkpoint of its own the weights that it starts from; what to record of them."""
+        model = self.settings.begin_from
+        if not model or checkpoint.newest(self._checkpoints)[0] is not None:
+            return {}
+        return {"model": model, "sha256": weights.begin_from(self.learner.bare_model, model, self.recipe)}
+
     def _open(self, opened: Opened) -> None:
         """The first rank begins the run's folder, the others find it begun."""
         if self.parallel.first:
@@ -127,7 +135,7 @@ class Trainer:
 
     def _open_records(self) -> None:
         """What the first rank keeps of a run that others may look at while it trains."""
-        environment.record(self.run, self.seen, self.parallel.world)
+        environment.record(self.run, self.seen, self.parallel.world, self.begun_from)
         self.trackers = tracking.trackers(self.run, self.recipe, self.seen, self._say)
         if self.validation is not None and self.recipe.tracking.listen:
             self.listening = Listening(self.run, self.recipe, self.learner, self.validation, self._say)
