@@ -55,7 +55,7 @@ class CascadeRecipe:
 class FlowRecipe:
     """The composer that hears codes alone: a draft, refined by flow matching."""
 
-    width: int = 304
+    width: int = 288
     heads: int = 8
     draft_layers: int = 4
     refine_layers: int = 6
