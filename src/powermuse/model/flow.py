@@ -21,6 +21,8 @@ NOTES = 88
 """Of a piano, from A0: what the note head tells of every token."""
 _TIMES = 64
 _KERNEL = 7
+_ALMOST_NOTHING = 1e-3
+"""Spread of weights that begin without effect, but not without a gradient to what lies before them."""
 
 
 class Known(NamedTuple):
@@ -154,7 +156,7 @@ class Refiner(nn.Module):
         self.time = nn.Sequential(nn.Linear(_TIMES, width), nn.SiLU(), nn.Linear(width, width))
         self.blocks = _blocks(recipe.refine_layers, recipe)
         self.norm, self.outward = nn.LayerNorm(width), nn.Linear(width, token_dim)
-        nn.init.zeros_(self.outward.weight)
+        nn.init.normal_(self.outward.weight, std=_ALMOST_NOTHING)
         nn.init.zeros_(self.outward.bias)
 
     def forward(self, x_BNE: Tensor, time_B: Tensor, known: Known) -> Tensor:
@@ -182,7 +184,7 @@ class Block(nn.Module):
         inner = round(recipe.ffn_multiple * width)
         self.ffn = nn.Sequential(nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width))
         self.gain = nn.Parameter(torch.full((2, width), 0.1))
-        nn.init.zeros_(self.mood.weight)
+        nn.init.normal_(self.mood.weight, std=_ALMOST_NOTHING)
         nn.init.zeros_(self.mood.bias)
 
     def forward(self, x_BNW: Tensor, mood_BW: Tensor) -> Tensor:
