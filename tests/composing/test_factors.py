@@ -1,0 +1,110 @@
+"""Factors on the command line: where each comes from, how far it is insisted on, and variations."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import sounds
+from powermuse import recipe, weights
+from powermuse.audio import files
+from powermuse.cli import main
+from powermuse.composing import factors
+from powermuse.types import BadInput
+
+Capture = pytest.CaptureFixture[str]
+MODEL = """
+name: small factors
+codec: {name: mel, options: {inversion_steps: 8, phase_steps: 4}}
+agent: {name: factors}
+composer: flow
+flow: {width: 16, heads: 2, draft_layers: 1, refine_layers: 1, steps: 2, guidance: [0.0, 0.5]}
+weights: {draft.truth: 1.0}
+"""
+OWN = dict.fromkeys(factors.FACTORS, (None, None))
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("factors")
+    sounds.write(folder / "a.wav", sounds.drums(2.0, 1))
+    sounds.write(folder / "b.wav", sounds.chords(2.0, 2))
+    torch.manual_seed(0)
+    run = recipe.parse(MODEL, "here")
+    model = weights.build_model(run, 128)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    weights.save_model(folder / "model", model, run)
+    return folder
+
+
+def compose(shop: Path, out: Path, *more: str) -> int:
+    sources = (str(shop / "a.wav"), str(shop / "b.wav"))
+    return main(["compose", *sources, "-o", str(out), "--model", str(shop / "model"), *more])
+
+
+def sound(path: Path) -> np.ndarray:
+    return files.read(path, 24_000)
+
+
+def test_variations_are_numbered_differ_and_are_what_their_seeds_give(shop, tmp_path):
+    assert compose(shop, tmp_path / "blend.wav", "--variations", "2", "--seed", "5") == 0
+    assert compose(shop, tmp_path / "single.wav", "--seed", "6") == 0
+    first, second = (sound(tmp_path / f"blend-{i}.wav") for i in (1, 2))
+    assert not np.allclose(first, second)
+    assert np.array_equal(second, sound(tmp_path / "single.wav"))
+    assert json.loads((tmp_path / "blend-2.json").read_text())["seed"] == 6
+    assert not (tmp_path / "blend.wav").exists()
+
+
+def test_a_factor_from_the_other_clip_is_heard(shop, tmp_path):
+    assert compose(shop, tmp_path / "own.wav") == 0
+    assert compose(shop, tmp_path / "stated.wav", "--rhythm-from", "groove", "--colour-from", "harmony") == 0
+    assert compose(shop, tmp_path / "turned.wav", "--rhythm-from", "harmony") == 0
+    assert compose(shop, tmp_path / "shared.wav", "--colour-from", "groove:0.3,harmony:0.7") == 0
+    own = sound(tmp_path / "own.wav")
+    assert np.array_equal(own, sound(tmp_path / "stated.wav"))
+    assert not np.allclose(own, sound(tmp_path / "turned.wav"))
+    assert not np.allclose(own, sound(tmp_path / "shared.wav"))
+
+
+def test_strengths_become_guidance_on_top_of_the_models_own(shop):
+    model = str(shop / "model")
+    assert factors.overrides(model, OWN) == []
+    assert factors.overrides(model, {**OWN, "rhythm": (None, 2.0)}) == ["flow.guidance=[1.0, 0.5, 0.0]"]
+    assert factors.overrides(model, {**OWN, "harmony": (None, 2.0)}) == ["flow.guidance=[0.0, 2.0, 0.0]"]
+    assert factors.overrides(model, {**OWN, "harmony": ((1.0, 0.0), 0.0)}) == [
+        "agent.options.harmony_from=[1.0, 0.0]",
+        "flow.guidance=[0.0, -1.0, 0.0]",
+    ]
+    loaded = weights.load_model(model, factors.overrides(model, {**OWN, "colour": ((1.0, 1.0), 3.0)}))
+    assert loaded.recipe.flow.guidance == [0.0, 0.5, 2.0]
+    assert loaded.recipe.agent.options["colour_from"] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--rhythm-from", "nowhere"], "groove, harmony, both or shares"),
+        (["--rhythm-from", "groove:-1"], "groove, harmony, both or shares"),
+        (["--harmony-strength", "11"], "--harmony-strength must be from 0 to 10"),
+        (["--harmony-strength", "nan"], "--harmony-strength must be from 0 to 10"),
+        (["--variations", "0"], "--variations must be at least 1"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_makes_no_sense_is_said_and_nothing_written(shop, tmp_path, capsys: Capture, more, words):
+    try:
+        status = compose(shop, tmp_path / "blend.wav", *more)
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    assert status == 2
+    assert words in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_without_factors_says_so():
+    with pytest.raises(BadInput, match="starter: its agent is masking"):
+        factors.overrides("starter", {**OWN, "rhythm": ((0.0, 1.0), None)})
