@@ -59,11 +59,12 @@ class FlowRecipe:
     heads: int = 8
     draft_layers: int = 4
     refine_layers: int = 6
+    """0 leaves the second stage out."""
     ffn_multiple: float = 3.0
     pool: int = 3
     """Latent frames that are one token: 3 are 40 ms."""
     steps: int = 12
-    """From noise to music in generation; 0 leaves the second stage out: the draft is the blend."""
+    """From noise to music in generation; 0: the draft is the blend."""
     drop: float = 0.1
     """Chance that a condition of a training pair is dropped."""
     drop_all: float = 0.05

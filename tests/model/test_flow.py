@@ -101,8 +101,10 @@ def test_guidance_of_0_is_none_and_more_leans_further():
 
 
 def test_without_a_second_stage_the_draft_is_the_blend():
-    composed = made(steps=0).eval()(proposal())
-    assert torch.equal(composed.blend_BDT, composed.drafts[0])
+    for model in (made(refine_layers=0), made(steps=0)):
+        composed = model.eval()(proposal())
+        assert torch.equal(composed.blend_BDT, composed.drafts[0])
+    assert made(refine_layers=0).refiner is None
 
 
 def test_one_step_of_a_flow_that_knows_the_answer_arrives_whatever_the_steps():

@@ -27,7 +27,9 @@ def velocity_error(clean_BDT: Tensor, truth_BDT: Tensor, noised: Noised | None) 
     Raises BadInput where nothing was noised: the composer of the run is no flow.
     """
     if noised is None:
-        raise BadInput("weights: flow.truth wants composer=flow with flow.steps above 0, and pairs with a truth")
+        raise BadInput(
+            "weights: flow.truth wants composer=flow with flow.refine_layers above 0, and pairs with a truth"
+        )
     squared_B = ((clean_BDT - truth_BDT) / _UNIT).square().mean(dim=(1, 2))
     return (squared_B / (1.0 - noised.time_B).clamp_min(_LEAST_LEFT).square()).mean()
 

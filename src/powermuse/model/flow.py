@@ -43,7 +43,7 @@ class FlowCascade(nn.Module):
         _check(recipe, stream_dims)
         self.recipe, self.latent_dim = recipe, latent_dim
         self.drafter = Drafter(stream_dims, latent_dim * recipe.pool, recipe)
-        self.refiner = Refiner(latent_dim * recipe.pool, recipe) if recipe.steps else None
+        self.refiner = Refiner(latent_dim * recipe.pool, recipe) if recipe.refine_layers else None
 
     def forward(self, proposal: Proposal, noised: Noised | None = None) -> Composition:
         """With `noised`, the latents that one step finds behind the noise; without, a composition from noise drawn from
@@ -52,7 +52,7 @@ class FlowCascade(nn.Module):
         frames = streams[0].shape[-1]
         known = self.drafter(streams, self._kept(streams) if self.training else None)
         draft_BDT = self._latents(known.draft_BNE, frames)
-        if self.refiner is None or (noised is None and self.training):
+        if self.refiner is None or (noised is None and (self.training or self.recipe.steps == 0)):
             blend_BDT = draft_BDT
         elif noised is not None:
             tokens_BNE = self._tokens(noised.z_BDT)
@@ -222,7 +222,7 @@ def _waves(time_B: Tensor) -> Tensor:
 
 def _check(recipe: FlowRecipe, stream_dims: tuple[int, ...]) -> None:
     """Raises BadInput for sizes that make no composer."""
-    for name in ("width", "heads", "pool", "draft_layers", "refine_layers", "ffn_multiple", "spread"):
+    for name in ("width", "heads", "pool", "draft_layers", "ffn_multiple", "spread"):
         if getattr(recipe, name) <= 0:
             raise BadInput(f"flow: {name} must be above 0, not {getattr(recipe, name)}")
     if recipe.width % recipe.heads:
