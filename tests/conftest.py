@@ -42,6 +42,21 @@ def music() -> Music:
     return _music
 
 
+# What takes longest begins first: otherwise, by the number of tests, such files would be the last ones, and in the end
+# one process would work alone.
+_FIRST = (
+    "test_sharding.py", "test_mlflow_tracker.py", "test_readme.py", "test_swap.py", "test_trainer.py",
+    "test_rehearsal.py", "test_parallel.py", "test_footprint.py", "test_prepare.py", "test_slurm.py", "test_doctor.py",
+    "test_store.py", "test_recipes.py", "test_budget.py", "test_browser.py", "test_cluster.py", "test_listening.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long before the others, the tests of each in their order."""
+    place = {name: number for number, name in enumerate(_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(_FIRST)))
+
+
 # Where POWERMUSE_CI=1 everything is installed, and a test that skips hides something; but for these.
 _MAY_SKIP = ("random weights have no scale",)
 

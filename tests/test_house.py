@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,24 @@ UNPICKLERS = {
 }
 HEAVY_OR_FRAGILE = ("torchvision", "torchaudio", "torchcodec")
 
-each_module = pytest.mark.parametrize("module", MODULES)
+
+def each_module(check: Callable[[str], None]) -> Callable[[], None]:
+    """A check of every module as one test: as a test for each, over a thousand, they would take longer to be counted
+    than to be done. Every module that fails is told."""
+
+    def test() -> None:
+        faults = [fault for module in MODULES if (fault := _fault(check, module))]
+        assert not faults, "\n".join(faults)
+
+    return test
+
+
+def _fault(check: Callable[[str], None], module: str) -> str:
+    try:
+        check(module)
+    except AssertionError as error:
+        return f"{module}: {error}"
+    return ""
 
 
 @functools.cache
@@ -97,13 +115,15 @@ def test_every_module_has_its_place_in_the_house(module):
     assert _part(module) in RANK, f"{module} is in no tier: give it one in docs/architecture.md and in {__file__}"
 
 
-@each_module
-def test_lower_never_imports_higher(module):
+def imports_nothing_higher(module: str) -> None:
     rank = RANK.get(_part(module), len(TIERS))
     # `from powermuse import x` is an import of x alone where x is a part of the house.
     imported = {name for name in _imports(module) if name.startswith("powermuse.")}
     higher = sorted(name for name in imported if RANK.get(_part(name), len(TIERS)) > rank)
     assert not higher, f"{module} imports {', '.join(higher)}"
+
+
+test_lower_never_imports_higher = each_module(imports_nothing_higher)
 
 
 @each_module
@@ -206,4 +226,6 @@ def test_the_walk_sees_every_way_to_import(tmp_path, monkeypatch):
         "powermuse.i", "powermuse.i.j", "powermuse", "powermuse.weights",
     }  # fmt: skip
     with pytest.raises(AssertionError, match=r"probe imports .*powermuse\.weights"):
-        test_lower_never_imports_higher("powermuse.agents.probe")
+        imports_nothing_higher("powermuse.agents.probe")
+    with pytest.raises(AssertionError, match=r"powermuse\.agents\.probe: .*powermuse\.weights"):
+        test_lower_never_imports_higher()

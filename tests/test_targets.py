@@ -36,7 +36,7 @@ def test_anything_else_is_refused(text):
         parse("q", text)
 
 
-def descend(text: str, slope: float, steps: int = 4000, **settings: Any) -> tuple[float, Targets]:
+def descend(text: str, slope: float, steps: int = 2000, **settings: Any) -> tuple[float, Targets]:
     """Gradient descent on (x - 1)^2 + slope x, x bound by a target."""
     x = torch.zeros((), requires_grad=True)
     targets = Targets({"x": text}, TargetRecipe(**settings), HERE)
@@ -115,7 +115,7 @@ def test_multipliers_are_logged_under_names_that_mlflow_takes():
 
 @pytest.mark.parametrize("method", ["multipliers", "pi", "geco"])
 def test_every_method_reaches_a_bound_with_the_multiplier_of_lagrange(method):
-    x, targets = descend(">= 2", slope=3.0, method=method, damping=1.0, rate=0.02, steps=12_000)
+    x, targets = descend(">= 2", slope=3.0, method=method, damping=1.0, rate=0.02, steps=6000)
     assert x == pytest.approx(2.0, abs=0.02)
     assert float(targets._prices()) == pytest.approx(5.0, rel=0.05)
     assert targets.told()["target.x.least"] == pytest.approx(5.0, rel=0.05)

@@ -16,7 +16,7 @@ SURE = [
     "agent.options.dropout=0", "cascade.dropout=0", "cascade.input_noise=0", "weights={latent.groove: 1}",
     "training.keep_checkpoints=9", "training.save_every=4", "training.log_every=4",
 ]  # fmt: skip
-PAIRS = 24
+PAIRS = 16
 
 # The command line in processes forked from one that has imported everything.
 NURSERY = """

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from powermuse.data.shards import Dataset, shard_path
 from powermuse.objective import Objective
 from powermuse.recipe import Recipe
 from powermuse.training import doctor, runs
+from powermuse.training.budget import Budget
 from powermuse.training.doctor import record as records
 from powermuse.training.doctor.record import Curve, Record
 from powermuse.training.doctor.verdicts import Verdict, pronounce
@@ -133,6 +134,14 @@ def odd(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         onsets_KT.copy_(onsets_KT.max() - onsets_KT)
         safetensors.torch.save_file(tensors, path, metadata=metadata)
     return data
+
+
+@pytest.fixture(autouse=True, scope="module")
+def unmeasured() -> Iterator[None]:
+    """Nobody asks whether a run fits into memory, which takes longer than some of these runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Budget, "check", lambda budget: None)
+        yield
 
 
 @pytest.fixture(scope="session")

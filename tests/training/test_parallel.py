@@ -64,7 +64,7 @@ def test_ranks_agree_on_means_gradients_and_the_wish_to_stop(nursery):
 
 
 def test_a_signal_to_one_rank_stops_all_and_the_run_goes_on_to_the_same_numbers(nursery):
-    settings = ("training.pairs=240", "training.ema=0.9", "targets={complementarity: '>= 0.9'}")
+    settings = ("training.pairs=160", "training.ema=0.9", "targets={complementarity: '>= 0.9'}")
 
     def terminate_second(ranks: list[int]) -> None:
         wait_for(lambda: bool(list((nursery.folder / "stopped").glob("checkpoints/0*"))))
@@ -75,7 +75,7 @@ def test_a_signal_to_one_rank_stops_all_and_the_run_goes_on_to_the_same_numbers(
     assert "stopped at pair" not in nursery.said("stopped", 1)
     assert nursery.train("stopped", 2, *settings) == [0, 0]
     assert nursery.train("through", 2, *settings) == [0, 0]
-    assert not checkpoint.differences(nursery.kept("stopped", 240), nursery.kept("through", 240))
+    assert not checkpoint.differences(nursery.kept("stopped", 160), nursery.kept("through", 160))
     assert nursery.log("stopped") == nursery.log("through")
 
 

@@ -24,12 +24,11 @@ from powermuse.training.checkpoint import Checkpoint
 from powermuse.training.rehearsal import Unproven, rehearse
 from powermuse.training.trainer import Trainer
 from powermuse.types import BadInput
+from training.toys import SHIPPED
 
 transformers = pytest.importorskip("transformers", reason="the extra hub is not installed")
 
 Capture = pytest.CaptureFixture[str]
-# Recipes that differ from another one in weights or data alone.
-OTHER_WEIGHTS = ("push_complementarity", "creative_085", "temporal", "frequency", "triplets_fixed", "triplets_masking")
 PROOFS = ["recipe", "data", "codec", "agent", "losses", "checkpoint", "resume", "generation"]
 AGENTS = {"masking": "1,083,904", "compositional": "14,515,078"}
 
@@ -53,9 +52,7 @@ def shown(proofs: Any) -> dict[str, str]:
     return {proof.name: proof.shown for proof in proofs}
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.long] * (name in OTHER_WEIGHTS)) for name in recipe.shipped()]
-)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_recipe_passes_its_dry_run_and_leaves_nothing_behind(
     name: str, temporary: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +71,9 @@ def test_every_shipped_recipe_passes_its_dry_run_and_leaves_nothing_behind(
     if full.agent.name in AGENTS and not full.agent.options.get("hidden"):
         assert any(line.split()[0] == "agent" and line.endswith(f" {AGENTS[full.agent.name]}") for line in table)
     assert any(line.startswith("discriminator ") for line in table) is ("gan" in full.weights)
+    if name == "tiny":
+        measured = r"memory of a process: about [\d.]+ GB \(process .*\), there is room for [\d.]+ GB"
+        assert re.fullmatch(measured, table[-1])
     assert re.fullmatch(r"dry run passed in \d+\.\d s", passed[0]) and err == ""
     assert not list(temporary.iterdir()) and not list(Path.cwd().iterdir())
 

@@ -1,8 +1,11 @@
-"""A recipe that trains in a second or two. Dropout is on: it shows whether every step is seeded."""
+"""A recipe that trains in a second or two, and those that are shipped."""
+
+import pytest
 
 from powermuse import recipe
 from powermuse.recipe import Recipe
 
+# Dropout is on: it shows whether every step is seeded.
 TOY = """
 name: toy
 codec: {name: mel}
@@ -21,6 +24,14 @@ training:
 tracking: {mlflow: false, listen: 0}
 weights: {latent.groove: 0.3, latent.harmony: 0.3, mask.overlap: 1.0, mask.balance: 15.0}
 """
+
+# Recipes that differ from another one in weights, data or noise alone.
+_OTHER_WEIGHTS = (
+    "push_complementarity", "creative_085", "temporal", "frequency", "first_masking", "noise_curriculum",
+    "triplets_fixed", "triplets_masking",
+)  # fmt: skip
+SHIPPED = [pytest.param(name, marks=[pytest.mark.long] * (name in _OTHER_WEIGHTS)) for name in recipe.shipped()]
+"""The shipped recipes for a test of each; in the default run those that have something of their own."""
 
 
 def toy(*overrides: str) -> Recipe:
