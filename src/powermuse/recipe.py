@@ -65,6 +65,10 @@ class FlowRecipe:
     """Latent frames that are one token: 3 are 40 ms."""
     steps: int = 12
     """From noise to music in generation; 0: the draft is the blend."""
+    begin: Literal["noise", "draft"] = "draft"
+    """Where the flow begins: at noise alone, or at noise around the draft."""
+    noise: float = 0.5
+    """Standard deviation of that noise, in units of `spread`."""
     drop: float = 0.1
     """Chance that a condition of a training pair is dropped."""
     drop_all: float = 0.05

@@ -83,9 +83,12 @@ class Proposal(NamedTuple):
 
 
 class Noised(NamedTuple):
-    """Latents on their way from noise to music."""
+    """What a flow learns from: music, noise, and how far on the way from one to the other a clip is to be met. The
+    composer may look at that point of the way alone."""
 
-    z_BDT: Tensor
+    music_BDT: Tensor
+    noise_BDT: Tensor
+    """Of unit variance."""
     time_B: Tensor
     """0 is noise alone, 1 music alone."""
 

@@ -49,12 +49,31 @@ def test_latents_drafts_and_notes_have_their_shapes(frames):
     assert composed.notes_BQN is not None and composed.notes_BQN.shape == (2, NOTES, -(-frames // 3))
 
 
-def test_what_is_noised_is_noise_at_0_and_music_at_1():
-    z_BDT = 5.0 + 4.0 * torch.randn(4, D, 1000)
-    start, end = (made().noised(z_BDT, torch.full((4,), time)) for time in (0.0, 1.0))
-    torch.testing.assert_close(end.z_BDT, z_BDT)
-    assert abs(float((start.z_BDT * z_BDT).mean() - 25.0)) < 0.5
-    assert float(start.z_BDT.std()) == pytest.approx(4.0, rel=0.03)
+def noised(music_BDT: Tensor, time_B: Tensor) -> Noised:
+    return Noised(music_BDT, torch.randn_like(music_BDT), time_B)
+
+
+@pytest.mark.parametrize(("begin", "centre"), [("noise", 0.0), ("draft", 1.0)])
+def test_the_way_leads_from_noise_or_the_draft_to_music(begin, centre):
+    model = made(begin=begin, noise=0.5)
+    known = model.drafter(proposal(batch=4, frames=999).streams, None)
+    given = noised(5.0 + 4.0 * torch.randn(4, D, 999), torch.zeros(4))
+    start, end = (model._on_the_way(given._replace(time_B=torch.full((4,), t)), known) for t in (0.0, 1.0))
+    torch.testing.assert_close(end, model._tokens(given.music_BDT))
+    off = start - centre * known.draft_BNE
+    assert float(off.detach().std()) == pytest.approx(0.5, rel=0.03)
+    assert abs(float(off.detach().mean())) < 0.02
+
+
+def test_a_composer_that_is_shown_noise_alone_knows_nothing_of_the_music():
+    model = unlike_its_start(made())
+    music, other = torch.randn(2, D, T), torch.randn(2, D, T)
+    at_0 = noised(music, torch.zeros(2))
+    shown = []
+    for given in (at_0, at_0._replace(music_BDT=other)):
+        torch.manual_seed(0)
+        shown.append(model(proposal(), given).blend_BDT)
+    assert torch.equal(*shown)
 
 
 def test_the_same_seed_composes_the_same_and_another_seed_something_else():
@@ -122,10 +141,10 @@ def test_a_small_one_learns_two_pieces_and_composes_them_from_noise():
     truth_BDT = 5.0 + 4.0 * torch.randn(2, D, T)
     optimizer = torch.optim.Adam(model.parameters(), 4e-3)
     for _ in range(400):
-        noised = model.noised(truth_BDT, torch.rand(2))
-        composed = model(given, noised)
+        shown = noised(truth_BDT, torch.rand(2))
+        composed = model(given, shown)
         loss = losses.draft_error(composed.drafts[0], truth_BDT)
-        loss = loss + losses.velocity_error(composed.blend_BDT, truth_BDT, noised)
+        loss = loss + losses.velocity_error(composed.blend_BDT, truth_BDT, shown)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -138,16 +157,17 @@ def test_the_velocity_error_is_that_of_the_velocity():
     truth, noise = torch.randn(3, D, T), torch.randn(3, D, T)
     time_B = torch.tensor([0.1, 0.5, 0.7])
     at = time_B[:, None, None]
-    noised = Noised((1 - at) * noise + at * truth, time_B)
+    on_the_way = (1 - at) * noise + at * truth
     clean = truth + 0.3 * torch.randn(3, D, T)
-    velocity, wanted = (clean - noised.z_BDT) / (1 - at), truth - noise
-    torch.testing.assert_close(losses.velocity_error(clean, truth, noised), ((velocity - wanted) / 4.0).square().mean())
+    velocity, wanted = (clean - on_the_way) / (1 - at), truth - noise
+    error = losses.velocity_error(clean, truth, Noised(truth, noise, time_B))
+    torch.testing.assert_close(error, ((velocity - wanted) / 4.0).square().mean())
 
 
 def test_errors_are_0_on_the_truth_and_1_bit_a_note_on_a_guess():
     truth_BDT = torch.randn(2, D, T)
     assert losses.draft_error(truth_BDT, truth_BDT) == 0
-    assert losses.velocity_error(truth_BDT, truth_BDT, Noised(truth_BDT, torch.rand(2))) == 0
+    assert losses.velocity_error(truth_BDT, truth_BDT, noised(truth_BDT, torch.rand(2))) == 0
     silent = torch.zeros(2, NOTES, T)
     assert float(losses.notes_error(torch.zeros(2, NOTES, 11), silent)) == pytest.approx(1.0, abs=1e-3)
     assert float(losses.notes_error(torch.full((2, NOTES, 11), -30.0), silent)) < 1e-6

@@ -1,9 +1,9 @@
 """The composing cascade: stage 0 drafts from codes, stage 1 refines the draft by conditional flow matching.
 
 Latents are taken `pool` frames at a time, as tokens. Stage 0 is a regression: what the codes leave open comes out as a
-mean. Stage 1 goes from noise to latents along straight lines (Lipman et al., ICLR 2023): at time t it sees
-(1 - t) noise + t latents, and what stage 0 knows, and answers the latents themselves; the velocity follows
-(Li & He, arXiv:2511.13720). In training each condition is dropped at random, so that in generation each has a
+mean. Stage 1 goes from noise, or from noise around the draft, to latents along straight lines (Lipman et al., ICLR 2023):
+at time t it sees (1 - t) noise + t latents, and what stage 0 knows, and answers the latents themselves; the velocity
+follows (Li & He, arXiv:2511.13720). In training each condition is dropped at random, so that in generation each has a
 guidance of its own (Ho & Salimans 2022; per condition as in JASCO, arXiv:2406.10970).
 """
 
@@ -55,18 +55,22 @@ class FlowCascade(nn.Module):
         if self.refiner is None or (noised is None and (self.training or self.recipe.steps == 0)):
             blend_BDT = draft_BDT
         elif noised is not None:
-            tokens_BNE = self._tokens(noised.z_BDT)
-            blend_BDT = self._latents(self.refiner(tokens_BNE, noised.time_B, known), frames)
+            blend_BDT = self._latents(self.refiner(self._on_the_way(noised, known), noised.time_B, known), frames)
         else:
             blend_BDT = self._latents(self._composed(streams, known), frames)
         ones_B = draft_BDT.new_ones(len(draft_BDT))
         return Composition(blend_BDT, (draft_BDT, blend_BDT), (ones_B, ones_B), known.notes_BNQ.transpose(1, 2), noised)
 
-    def noised(self, z_BDT: Tensor, time_B: Tensor) -> Noised:
-        """Latents on their way from noise, at `time_B` in [0, 1]; noise from torch's global random state."""
-        noise_BDT = self.recipe.centre + self.recipe.spread * torch.randn_like(z_BDT)
-        at_B11 = time_B[:, None, None]
-        return Noised((1.0 - at_B11) * noise_BDT + at_B11 * z_BDT, time_B)
+    def _on_the_way(self, noised: Noised, known: Known) -> Tensor:
+        """Tokens [B, N, E] at the time of each clip, on a straight line from where the flow begins to the music."""
+        at_B11 = noised.time_B[:, None, None]
+        begin_BNE = self._begin(tokens(noised.noise_BDT, self.recipe.pool), known)
+        return (1.0 - at_B11) * begin_BNE + at_B11 * self._tokens(noised.music_BDT)
+
+    def _begin(self, noise_BNE: Tensor, known: Known) -> Tensor:
+        """Where the flow begins: noise, around the draft where it is to begin there."""
+        centre_BNE = known.draft_BNE.detach() if self.recipe.begin == "draft" else 0.0
+        return centre_BNE + self.recipe.noise * noise_BNE
 
     def _kept(self, streams: tuple[Tensor, ...]) -> Tensor:
         """[B, conditions]: 0 where a condition of a clip is dropped; now and then all of them."""
@@ -78,7 +82,7 @@ class FlowCascade(nn.Module):
         """Tokens [B, N, E] from noise to music: Euler steps, guided away from what each condition's absence gives."""
         assert self.refiner is not None
         without = self._without(streams)
-        x_BNE = torch.randn_like(known.draft_BNE)
+        x_BNE = self._begin(torch.randn_like(known.draft_BNE), known)
         times = torch.linspace(0.0, 1.0, self.recipe.steps + 1).tolist()
         for now, then in pairwise(times):
             time_B = x_BNE.new_full((len(x_BNE),), now)

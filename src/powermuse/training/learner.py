@@ -129,11 +129,12 @@ class Learner:
             return None
         truth_BDT = pair.truth.z_BDT
         if self.model.training:
-            return flow.noised(truth_BDT, (torch.randn(len(truth_BDT), device=truth_BDT.device) - 0.2).sigmoid())
+            time_B = (torch.randn(len(truth_BDT), device=truth_BDT.device) - 0.2).sigmoid()
+            return Noised(truth_BDT, torch.randn_like(truth_BDT), time_B)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(which)
-            times = (torch.arange(len(truth_BDT)) + 0.5) / len(truth_BDT)
-            return flow.noised(truth_BDT, times.to(truth_BDT))
+            time_B = (torch.arange(len(truth_BDT)) + 0.5) / len(truth_BDT)
+            return Noised(truth_BDT, torch.randn_like(truth_BDT), time_B.to(truth_BDT))
 
     def validate(self, pair: Pair, which: int) -> dict[str, Tensor]:
         """What a validation has to tell of a batch."""
