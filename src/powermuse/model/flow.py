@@ -3,8 +3,8 @@
 Latents are taken `pool` frames at a time, as tokens. Stage 0 is a regression: what the codes leave open comes out as a
 mean. Stage 1 goes from noise, or from noise around the draft, to latents along straight lines (Lipman et al., ICLR
 2023): at time t it sees (1 - t) noise + t latents, and what stage 0 knows, and answers the latents themselves; the
-velocity follows (Li & He, arXiv:2511.13720). In training each condition is dropped at random, so that in generation each has a
-guidance of its own (Ho & Salimans 2022; per condition as in JASCO, arXiv:2406.10970).
+velocity follows (Li & He, arXiv:2511.13720). In training each condition is dropped at random, so that in generation
+each has a guidance of its own (Ho & Salimans 2022; per condition as in JASCO, arXiv:2406.10970).
 """
 
 from itertools import pairwise
