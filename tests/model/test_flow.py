@@ -153,34 +153,6 @@ def test_a_small_one_learns_two_pieces_and_composes_them_from_noise():
     assert error < 0.5
 
 
-def test_the_velocity_error_is_that_of_the_velocity():
-    truth, noise = torch.randn(3, D, T), torch.randn(3, D, T)
-    time_B = torch.tensor([0.1, 0.5, 0.7])
-    at = time_B[:, None, None]
-    on_the_way = (1 - at) * noise + at * truth
-    clean = truth + 0.3 * torch.randn(3, D, T)
-    velocity, wanted = (clean - on_the_way) / (1 - at), truth - noise
-    error = losses.velocity_error(clean, truth, Noised(truth, noise, time_B))
-    torch.testing.assert_close(error, ((velocity - wanted) / 4.0).square().mean())
-
-
-def test_errors_are_0_on_the_truth_and_1_bit_a_note_on_a_guess():
-    truth_BDT = torch.randn(2, D, T)
-    assert losses.draft_error(truth_BDT, truth_BDT) == 0
-    assert losses.velocity_error(truth_BDT, truth_BDT, noised(truth_BDT, torch.rand(2))) == 0
-    silent = torch.zeros(2, NOTES, T)
-    assert float(losses.notes_error(torch.zeros(2, NOTES, 11), silent)) == pytest.approx(1.0, abs=1e-3)
-    assert float(losses.notes_error(torch.full((2, NOTES, 11), -30.0), silent)) < 1e-6
-
-
-def test_terms_that_want_what_is_not_there_are_refused():
-    z = torch.zeros(1, D, T)
-    with pytest.raises(BadInput, match=r"flow\.truth wants composer=flow"):
-        losses.velocity_error(z, z, None)
-    with pytest.raises(BadInput, match=r"notes\.truth wants"):
-        losses.notes_error(None, torch.zeros(1, NOTES, T))
-
-
 @pytest.mark.parametrize(
     "changes", [{"width": 0}, {"heads": 3}, {"pool": 0}, {"guidance": [1.0] * 4}, {"spread": 0.0}], ids=str
 )

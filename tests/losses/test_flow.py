@@ -1,0 +1,50 @@
+"""What a flow learns from: the errors of draft, velocity and notes, each known by hand."""
+
+import pytest
+import torch
+
+from powermuse.losses import flow as losses
+from powermuse.types import BadInput, Noised
+
+D, T, NOTES = 8, 31, 88
+
+
+def test_the_velocity_error_is_that_of_the_velocity():
+    truth, noise = torch.randn(3, D, T), torch.randn(3, D, T)
+    time_B = torch.tensor([0.1, 0.5, 0.7])
+    at = time_B[:, None, None]
+    on_the_way = (1 - at) * noise + at * truth
+    clean = truth + 0.3 * torch.randn(3, D, T)
+    velocity, wanted = (clean - on_the_way) / (1 - at), truth - noise
+    error = losses.velocity_error(clean, truth, Noised(truth, noise, time_B))
+    torch.testing.assert_close(error, ((velocity - wanted) / 4.0).square().mean())
+
+
+def test_errors_are_0_on_the_truth_and_1_bit_a_note_on_a_guess():
+    truth_BDT = torch.randn(2, D, T)
+    assert losses.draft_error(truth_BDT, truth_BDT) == 0
+    assert losses.velocity_error(truth_BDT, truth_BDT, Noised(truth_BDT, torch.randn(2, D, T), torch.rand(2))) == 0
+    silent = torch.zeros(2, NOTES, T)
+    assert float(losses.notes_error(torch.zeros(2, NOTES, 11), silent)) == pytest.approx(1.0, abs=1e-3)
+    assert float(losses.notes_error(torch.full((2, NOTES, 11), -30.0), silent)) < 1e-6
+
+
+def test_terms_that_want_what_is_not_there_are_refused():
+    z = torch.zeros(1, D, T)
+    with pytest.raises(BadInput, match=r"flow\.truth wants composer=flow"):
+        losses.velocity_error(z, z, None)
+    with pytest.raises(BadInput, match=r"notes\.truth wants"):
+        losses.notes_error(None, torch.zeros(1, NOTES, T))
+
+
+def test_near_the_end_the_velocity_does_not_explode():
+    truth_BDT, clean_BDT = torch.zeros(1, D, T), torch.ones(1, D, T)
+    at_the_end = losses.velocity_error(clean_BDT, truth_BDT, Noised(truth_BDT, truth_BDT, torch.ones(1)))
+    assert float(at_the_end) == pytest.approx((1 / 4.0) ** 2 / 0.2**2)
+
+
+def test_a_note_that_is_missed_costs_more_than_one_too_many():
+    sounding, silent = torch.ones(1, NOTES, T), torch.zeros(1, NOTES, T)
+    missed = losses.notes_error(torch.full((1, NOTES, 11), -2.0), sounding)
+    too_many = losses.notes_error(torch.full((1, NOTES, 11), 2.0), silent)
+    assert float(missed) == pytest.approx(3 * float(too_many))
