@@ -1,8 +1,10 @@
 """`prepare` in several jobs at once, through submitit: on a SLURM cluster, or as processes of this machine."""
 
+import contextlib
 import dataclasses
 import re
 import shutil
+import subprocess
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +16,7 @@ from powermuse.data.prepare import OnProgress, Part, Plan, begin, finish, prepar
 from powermuse.types import BadInput, MissingExtra
 
 _POLL_S = 1.0
+_END_S = 20.0
 
 
 class Jobs(NamedTuple):
@@ -62,6 +65,8 @@ def prepare_in_jobs(plan: Plan, jobs: Jobs, on_progress: OnProgress = lambda *_:
         for job in queued:
             job.cancel()
         raise
+    finally:
+        _let_end(queued)
     summary = finish(plan)
     shutil.rmtree(logs, ignore_errors=True)
     return summary
@@ -100,6 +105,15 @@ def _wait(queued: list[Any], out: Path, total: int, on_progress: OnProgress) -> 
         if len(ended) == len(queued):
             return
         time.sleep(_POLL_S)
+
+
+def _let_end(queued: list[Any]) -> None:
+    """Waits for the processes of local jobs: a job counts as done when its result is there, a moment before its process
+    has ended, and submitit leaves that to the garbage collector, which complains."""
+    for job in queued:
+        if (process := getattr(job, "_process", None)) is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_END_S)
 
 
 def _reason(report: str) -> str:
