@@ -53,7 +53,7 @@ class FlowCascade(nn.Module):
         known = self.drafter(streams, self._kept(streams) if self.training else None)
         draft_BDT = self._latents(known.draft_BNE, frames)
         if self.refiner is None or (noised is None and (self.training or self.recipe.steps == 0)):
-            blend_BDT = draft_BDT
+            blend_BDT = draft_BDT if self.training else self._latents(self._guided_draft(streams, known), frames)
         elif noised is not None:
             blend_BDT = self._latents(self.refiner(self._on_the_way(noised, known), noised.time_B, known), frames)
         else:
@@ -92,6 +92,11 @@ class FlowCascade(nn.Module):
                     clean_BNE = clean_BNE + strength * (told_BNE - self.refiner(x_BNE, time_B, other))
             x_BNE = x_BNE + (then - now) * (clean_BNE - x_BNE) / (1.0 - now)
         return x_BNE
+
+    def _guided_draft(self, streams: tuple[Tensor, ...], known: Known) -> Tensor:
+        """The draft [B, N, E], away from what it would be without each condition that has a guidance."""
+        leaning = [strength * (known.draft_BNE - other.draft_BNE) for strength, other in self._without(streams)]
+        return known.draft_BNE + torch.stack(leaning).sum(dim=0) if leaning else known.draft_BNE
 
     def _guided_at(self, time: float) -> bool:
         return self.recipe.guided_from <= time <= self.recipe.guided_to
