@@ -121,7 +121,7 @@ BAD = {
     "the groove as output": (compose(out="./nothing/../groove.wav"), "is also a source"),
     "the harmony as output": (compose(out="harmony.wav"), "is also a source"),
     # models
-    "an unknown model": (compose(model="nobody"), "no model is called 'nobody'; shipped: starter"),
+    "an unknown model": (compose(model="nobody"), "no model is called 'nobody'; shipped: factors, starter"),
     "a model without weights": (compose(model="no-weights"), "model.safetensors missing"),
     "weights of another recipe": (compose(model="other-recipe"), "the recipe wants"),
     "weights of another codec": (compose(model="other-codec"), "mel"),
@@ -167,7 +167,7 @@ BAD = {
     "a folder of runs without one": (["runs", "nothing"], "nothing: no run is in here; make one: powermuse train tiny"),
     "a folder of runs that is not there": (["runs", "gone"], "gone: no such directory"),
     "an unknown order of runs": (["runs", "--sort", "beauty"], "--sort"),
-    "an unknown thing": (["info", "nobody"], "'nobody' is no codec (encodec, mdct, mel), no model (starter)"),
+    "an unknown thing": (["info", "nobody"], "'nobody' is no codec (encodec, mdct, mel), no model (factors, starter)"),
     "an empty folder": (["info", "nothing"], "no folder of a model, a run or a data set"),
     "a damaged data set to look at": (["info", "broken-data"], "dataset.json: damaged"),
     "a model to look at with damaged weights": (["info", "broken-weights"], "not a readable weight file"),
