@@ -74,9 +74,6 @@ class FlowRecipe:
     drop_all: float = 0.05
     guidance: list[float] = field(default_factory=list)
     """How far generation leans away from what it would do without each condition (rhythm, harmony, colour)."""
-    guided_from: float = 0.0
-    guided_to: float = 1.0
-    """Times of the flow between which it leans."""
     window_frames: int = 2400
     """Latent frames that are composed at once in generation; longer pieces in windows that overlap by half."""
     centre: float = 5.0

@@ -106,10 +106,10 @@ def test_all_kept_is_the_same_as_nothing_said():
     )
 
 
-@pytest.mark.parametrize("steps", [0, 4])
-def test_guidance_of_0_is_none_and_more_leans_further(steps):
+@pytest.mark.parametrize(("steps", "begin"), [(0, "draft"), (4, "draft"), (4, "noise")])
+def test_guidance_of_0_is_none_and_more_leans_further(steps, begin):
     def composed(guidance: list[float]) -> Tensor:
-        model = unlike_its_start(made(guidance=guidance, steps=steps).eval())
+        model = unlike_its_start(made(guidance=guidance, steps=steps, begin=begin).eval())
         torch.manual_seed(3)
         blend: Tensor = model(proposal()).blend_BDT
         return blend

@@ -79,17 +79,23 @@ class FlowCascade(nn.Module):
         return (kept_BC & (torch.rand(batch, 1, device=device) >= self.recipe.drop_all)).to(streams[0])
 
     def _composed(self, streams: tuple[Tensor, ...], known: Known) -> Tensor:
-        """Tokens [B, N, E] from noise to music: Euler steps, guided away from what each condition's absence gives."""
+        """Tokens [B, N, E] from noise to music: Euler steps, guided away from what each condition's absence gives.
+
+        A flow that begins at the draft leans its draft, not its steps: without a condition it would begin elsewhere.
+        """
         assert self.refiner is not None
-        without = self._without(streams)
+        without: list[tuple[float, Known]] = []
+        if self.recipe.begin == "draft":
+            known = known._replace(draft_BNE=self._guided_draft(streams, known))
+        else:
+            without = self._without(streams)
         x_BNE = self._begin(torch.randn_like(known.draft_BNE), known)
         times = torch.linspace(0.0, 1.0, self.recipe.steps + 1).tolist()
         for now, then in pairwise(times):
             time_B = x_BNE.new_full((len(x_BNE),), now)
             told_BNE = clean_BNE = self.refiner(x_BNE, time_B, known)
-            if self._guided_at(now):
-                for strength, other in without:
-                    clean_BNE = clean_BNE + strength * (told_BNE - self.refiner(x_BNE, time_B, other))
+            for strength, other in without:
+                clean_BNE = clean_BNE + strength * (told_BNE - self.refiner(x_BNE, time_B, other))
             x_BNE = x_BNE + (then - now) * (clean_BNE - x_BNE) / (1.0 - now)
         return x_BNE
 
@@ -97,9 +103,6 @@ class FlowCascade(nn.Module):
         """The draft [B, N, E], away from what it would be without each condition that has a guidance."""
         leaning = [strength * (known.draft_BNE - other.draft_BNE) for strength, other in self._without(streams)]
         return known.draft_BNE + torch.stack(leaning).sum(dim=0) if leaning else known.draft_BNE
-
-    def _guided_at(self, time: float) -> bool:
-        return self.recipe.guided_from <= time <= self.recipe.guided_to
 
     def _without(self, streams: tuple[Tensor, ...]) -> list[tuple[float, Known]]:
         """For every condition with a guidance: its strength, and what is known without it."""
