@@ -72,8 +72,13 @@ class FlowRecipe:
     drop: float = 0.1
     """Chance that a condition of a training pair is dropped."""
     drop_all: float = 0.05
+    orchestrations: list[str] = field(default_factory=list)
+    """Names of the ways to orchestrate that it is to tell apart, as the origin of rendered triplets has them."""
+    orchestration: str = ""
+    """The one that generation takes; empty: by the seed, each in its turn."""
     guidance: list[float] = field(default_factory=list)
-    """How far generation leans away from what it would do without each condition (rhythm, harmony, colour)."""
+    """How far generation leans away from what it would do without each condition, the streams of the agent: rhythm,
+    harmony, voicing, colour."""
     window_frames: int = 2400
     """Latent frames that are composed at once in generation; longer pieces in windows that overlap by half."""
     centre: float = 5.0

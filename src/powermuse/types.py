@@ -60,6 +60,8 @@ class Pair(NamedTuple):
     truth: Clip | None = None
     notes_BQT: Tensor | None = None
     """1 where a note of the truth sounds, else 0, A0 to C8, drums left out; None where they are not asked for."""
+    orchestration_B: Tensor | None = None
+    """Which of `flow.orchestrations` the truth was made by, counted from 1; 0 where that is not known."""
 
     @property
     def clips(self) -> tuple[Clip, ...]:
@@ -91,6 +93,15 @@ class Noised(NamedTuple):
     """Of unit variance."""
     time_B: Tensor
     """0 is noise alone, 1 music alone."""
+
+
+class Brief(NamedTuple):
+    """What a composer is told beside the proposal."""
+
+    noised: Noised | None = None
+    """In training by flow matching: what music is to be found behind."""
+    orchestration_B: Tensor | None = None
+    """Which of `flow.orchestrations` is wanted, counted from 1; 0, or None, leaves it open."""
 
 
 class Composition(NamedTuple):

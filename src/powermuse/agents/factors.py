@@ -1,4 +1,7 @@
-"""Codes instead of clips: the rhythm of one, the chords and the colour of the other, and nothing else of either."""
+"""Codes instead of clips: the rhythm of one, the chords and the colour of the other, and nothing else of either.
+
+Where one clip alone gives chords and colour, the voicing of its chords, which has both, may pass too.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -7,10 +10,17 @@ import torch
 from torch import Tensor
 
 from powermuse.agents import Agent
-from powermuse.codes import colour, harmony, rhythm
+from powermuse.codes import colour, rhythm, voicing
+from powermuse.codes import harmony as chords
 from powermuse.types import BadInput, Clip, Proposal
 
 FACTORS = ("rhythm", "harmony", "colour")
+
+
+def streams_of(factor: str, *, voicing: bool) -> tuple[int, ...]:
+    """Places in `FactorsAgent.stream_dims` of what a factor is told by: a voicing belongs to the chords."""
+    colour = 3 if voicing else 2
+    return {"rhythm": (0,), "harmony": tuple(range(1, colour)), "colour": (colour,)}[factor]
 
 
 @dataclass(frozen=True)
@@ -25,15 +35,20 @@ class Config:
     """Strength of the factor from the groove and from the harmony clip."""
     harmony_from: list[float] = field(default_factory=lambda: [0.0, 1.0])
     colour_from: list[float] = field(default_factory=lambda: [0.0, 1.0])
+    voicing: bool = True
+    """Whether the voicing of the chords may pass, where one clip alone gives harmony and colour."""
+    voicing_drop: float = 0.2
+    """Training only: chance that a clip's voicing is left open."""
     jitter: float = 0.3
     """Training only: spread of the random gain (as a logarithm) of each onset band before rhythm is read."""
 
 
 class FactorsAgent(Agent):
-    """Streams: rhythm [B, bands + 1, T], harmony [B, 49, T], colour [B, 3 D, T] (the same in every frame). No weights.
+    """Streams: rhythm [B, bands + 1, T], harmony [B, 49, T], voicing [B, 4 D + 1, T] where it may pass, colour
+    [B, 3 D, T] (the same in every frame). No weights.
 
-    Neither clip's latents pass: of the latents only the quantiles over time reach the composer, as colour. There is no
-    residual, so a mix of the clips cannot come out.
+    Neither clip's latents pass: only quantiles of the latents reach the composer, over all of the time as colour, over
+    the time of each chord as voicing. There is no residual, so a mix of the clips cannot come out.
     """
 
     toy_options: ClassVar[dict[str, Any]] = {}
@@ -44,15 +59,20 @@ class FactorsAgent(Agent):
             raise BadInput(f"agent factors: bands ({config.bands}) and steps ({config.steps}) must be above 0")
         self.config = config
         self.strengths = {name: _strengths(name, getattr(config, f"{name}_from")) for name in FACTORS}
-        self.stream_dims = (rhythm.rows(config.bands), harmony.ROWS, colour.rows(latent_dim))
+        voiced = (voicing.rows(latent_dim),) if config.voicing else ()
+        self.stream_dims = (rhythm.rows(config.bands), chords.ROWS, *voiced, colour.rows(latent_dim))
 
     def forward(self, groove: Clip, harmony: Clip) -> Proposal:
         """The codes of the factors, each from the clips that it is to come from."""
         clips = (groove, harmony)
         rhythm_BRT = self._together("rhythm", [self._rhythm(clip) for clip in self._wanted("rhythm", clips)])
-        harmony_BRT = self._together("harmony", [_harmony(clip) for clip in self._wanted("harmony", clips)])
+        chordal = self._wanted("harmony", clips)
+        states = [chords.states(clip.chroma_BPT) for clip in chordal]
+        told = [chords.told(clip.chroma_BPT, states_BT) for clip, states_BT in zip(chordal, states, strict=True)]
+        harmony_BRT = self._together("harmony", told)
+        voiced = (self._voicing(chordal[0], states[0]),) if self.config.voicing else ()
         colour_BC = self._together("colour", [self._colour(clip) for clip in self._wanted("colour", clips)])
-        streams = (rhythm_BRT, harmony_BRT, colour_BC[..., None].expand(-1, -1, rhythm_BRT.shape[-1]))
+        streams = (rhythm_BRT, harmony_BRT, *voiced, colour_BC[..., None].expand(-1, -1, rhythm_BRT.shape[-1]))
         return Proposal(streams, None, {}, _stats(rhythm_BRT, harmony_BRT))
 
     def _wanted(self, factor: str, clips: tuple[Clip, Clip]) -> list[Clip]:
@@ -75,6 +95,18 @@ class FactorsAgent(Agent):
             onsets_BKT = onsets_BKT * gain_BK1
         return rhythm.code(onsets_BKT, clip.level_BT, self.config.bands, self.config.steps)
 
+    def _voicing(self, clip: Clip, states_BT: Tensor) -> Tensor:
+        """Of the clip that gives the chords, where it alone gives chords and colour; else left open."""
+        alone = all(sum(s > 0.0 for s in self.strengths[name]) == 1 for name in ("harmony", "colour"))
+        same = [s > 0.0 for s in self.strengths["harmony"]] == [s > 0.0 for s in self.strengths["colour"]]
+        if not (alone and same):
+            return voicing.unknown(clip.z_BDT)
+        code_BRT = voicing.code(clip.z_BDT, states_BT, chords.FRAMES_TOGETHER)
+        if not self.training:
+            return code_BRT
+        kept_B = torch.rand(len(code_BRT), device=code_BRT.device) >= self.config.voicing_drop
+        return code_BRT * kept_B[:, None, None]
+
     def _colour(self, clip: Clip) -> Tensor:
         """In training of a random half of the clip: the colour is not to say what the whole of it plays."""
         z_BDT = clip.z_BDT
@@ -83,10 +115,6 @@ class FactorsAgent(Agent):
             start = int(torch.randint(z_BDT.shape[-1] - half + 1, ()))
             z_BDT = z_BDT[..., start : start + half]
         return colour.code(z_BDT)
-
-
-def _harmony(clip: Clip) -> Tensor:
-    return harmony.code(clip.chroma_BPT)
 
 
 def _stats(rhythm_BRT: Tensor, harmony_BRT: Tensor) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from powermuse.metrics import chords
 
 ROWS = 49
 """12 for the root, 12 for the chord's notes, 12 for the bass and 12 for the treble while it holds, 1 for no chord."""
-_FRAMES_TOGETHER = 4
+FRAMES_TOGETHER = 4
 """Frames of the chroma that are one frame of the reader."""
 _SHARPNESS = 0.5 * chords.SHARPNESS
 """Half the weight for a reader that looks twice as often."""
@@ -22,13 +22,22 @@ _SHARPNESS = 0.5 * chords.SHARPNESS
 
 def code(chroma_BPT: Tensor) -> Tensor:
     """[B, 49, T] in [0, 1], piecewise constant, from chroma [B, 24, T] (`audio.features`)."""
+    return told(chroma_BPT, states(chroma_BPT))
+
+
+def states(chroma_BPT: Tensor) -> Tensor:
+    """The chord state that `read` finds at every fourth frame of a chroma [B, 24, T]: [B, ceil(T / 4)]."""
+    return read(_coarse(chroma_BPT))
+
+
+def told(chroma_BPT: Tensor, states_BT: Tensor) -> Tensor:
+    """The code of a chroma whose `states` are known."""
     frames = chroma_BPT.shape[-1]
     coarse_BPT = _coarse(chroma_BPT)
-    states_BT = read(coarse_BPT)
     held_BPT = _held(coarse_BPT, states_BT)
     named_BRT = _meanings().to(chroma_BPT)[states_BT].transpose(1, 2)
     together_BRT = torch.cat([named_BRT[:, :24], held_BPT, named_BRT[:, 24:]], dim=1)
-    return together_BRT.repeat_interleave(_FRAMES_TOGETHER, dim=-1)[..., :frames]
+    return together_BRT.repeat_interleave(FRAMES_TOGETHER, dim=-1)[..., :frames]
 
 
 def read(chroma_BPT: Tensor) -> Tensor:
@@ -38,9 +47,9 @@ def read(chroma_BPT: Tensor) -> Tensor:
 
 
 def _coarse(chroma_BPT: Tensor) -> Tensor:
-    spare = -chroma_BPT.shape[-1] % _FRAMES_TOGETHER
+    spare = -chroma_BPT.shape[-1] % FRAMES_TOGETHER
     padded_BPT = torch.cat([chroma_BPT, chroma_BPT[..., -1:].expand(-1, -1, spare)], dim=-1) if spare else chroma_BPT
-    return padded_BPT.unflatten(-1, (-1, _FRAMES_TOGETHER)).mean(dim=-1)
+    return padded_BPT.unflatten(-1, (-1, FRAMES_TOGETHER)).mean(dim=-1)
 
 
 def _likelihoods(chroma_BPT: Tensor) -> Tensor:

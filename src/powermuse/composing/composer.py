@@ -15,7 +15,8 @@ from powermuse import disk, registry
 from powermuse.audio import clips, files
 from powermuse.codecs import Codec
 from powermuse.composing import streams
-from powermuse.types import BadInput, Clip
+from powermuse.recipe import FlowRecipe
+from powermuse.types import BadInput, Brief, Clip
 from powermuse.weights import LoadedModel
 
 SHORTEST_S = 0.5
@@ -62,6 +63,8 @@ class Blend:
     """Whether the bounds of gain and peak left the level more than 0.5 dB below the one wanted."""
     model: LoadedModel
     seed: int
+    orchestration: str = ""
+    """The way to orchestrate that it was made by; empty of a model that does not tell ways apart."""
 
 
 class Composer:
@@ -71,6 +74,7 @@ class Composer:
         self.model, self.seed = model, seed
         self.codec = _seeded_codec(model, seed)
         flows = model.recipe.composer == "flow"
+        self.orchestration = _orchestration(model.recipe.flow, seed) if flows else 0
         self.window = model.recipe.flow.window_frames if flows else model.recipe.data.crop_frames
         self.overlap = self.window // 2
 
@@ -102,6 +106,7 @@ class Composer:
             limited,
             self.model,
             self.seed,
+            ["", *self.model.recipe.flow.orchestrations][self.orchestration],
         )
 
     def listen(self, path: str | os.PathLike[str]) -> Sound:
@@ -132,13 +137,14 @@ class Composer:
         torch.manual_seed(self.seed)
         frames = groove.z_BDT.shape[-1]
         window = min(self.window, frames)
+        brief = Brief(orchestration_B=torch.tensor([self.orchestration])) if self.orchestration else None
         begins = clips.window_starts(frames, window, max(1, window - self.overlap))
         blends: list[Tensor] = []
         masks: list[tuple[Tensor, Tensor]] = []
         stats: list[dict[str, Tensor]] = []
         for done, begin in enumerate(begins):
             on_progress("compose", done, len(begins))
-            proposal, composition = self.model.model(groove.crop(begin, window), harmony.crop(begin, window))
+            proposal, composition = self.model.model(groove.crop(begin, window), harmony.crop(begin, window), brief)
             blends.append(composition.blend_BDT)
             stats.append(proposal.stats)
             if proposal.masks is not None:
@@ -170,6 +176,18 @@ def at_level(
 def _target_samples(groove: Sound, harmony: Sound, length: Length) -> int:
     a, b = groove.wav_CN.shape[1], harmony.wav_CN.shape[1]
     return {"longer": max(a, b), "shorter": min(a, b), "groove": a, "harmony": b}[length]
+
+
+def _orchestration(flow: FlowRecipe, seed: int) -> int:
+    """Number of the orchestration that is wanted, counted from 1: the one that the recipe names, or by the seed each in
+    its turn; 0 where the model tells none apart. Raises BadInput for a name that the model does not know."""
+    names = flow.orchestrations
+    if flow.orchestration and flow.orchestration not in names:
+        known = ", ".join(names) or "none"
+        raise BadInput(f"flow.orchestration: {flow.orchestration!r} is not one that the model knows ({known})")
+    if flow.orchestration:
+        return 1 + names.index(flow.orchestration)
+    return 1 + seed % len(names) if names else 0
 
 
 def _seeded_codec(model: LoadedModel, seed: int) -> Codec:

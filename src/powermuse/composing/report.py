@@ -84,6 +84,7 @@ def describe(blend: Blend) -> dict[str, Any]:
             "weights_sha256": blend.model.sha256,
         },
         "seed": blend.seed,
+        **({"orchestration": blend.orchestration} if blend.orchestration else {}),
         "powermuse": version("powermuse"),
     }
 

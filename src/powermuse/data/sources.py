@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from powermuse.chance import number
@@ -72,12 +73,21 @@ class Draw(NamedTuple):
 
 class TripletSource:
     """The pairs of rendered triplets, a share `unity` of which are one clip in all three places: the truth (2 of 3) or
-    the harmony; with `notes` those of each truth. Raises BadInput where there is none, or none long enough."""
+    the harmony; with `notes` those of each truth; with names of `orchestrations`, by which of them each truth was made.
+    Raises BadInput where there is none, or none long enough."""
 
     def __init__(
-        self, dataset: Triplets, crop_frames: int, seed: int, unity: float = 0.0, *, notes: bool = False
+        self,
+        dataset: Triplets,
+        crop_frames: int,
+        seed: int,
+        unity: float = 0.0,
+        *,
+        notes: bool = False,
+        orchestrations: Sequence[str] = (),
     ) -> None:
         self.dataset, self.crop_frames, self.seed, self.unity, self.notes = dataset, crop_frames, seed, unity, notes
+        self.orchestrations = list(orchestrations)
         where = f"{dataset.folder}: the {dataset.split} split"
         if len(dataset) == 0:
             raise BadInput(
@@ -98,7 +108,7 @@ class TripletSource:
             self.dataset.crops(indices, roles, starts, self.crop_frames) for roles in (grooves, harmonies, truths)
         )
         notes_BQT = rolls.crops(self.dataset, indices, truths, starts, self.crop_frames) if self.notes else None
-        return Pair(groove, harmony, truth, notes_BQT)
+        return Pair(groove, harmony, truth, notes_BQT, self._orchestrations(draws) if self.orchestrations else None)
 
     def draw(self, seen: int) -> Draw:
         """Each epoch visits every triplet once, in an order of its own."""
@@ -108,18 +118,30 @@ class TripletSource:
         truth = number(f"{self.seed}/truth/{seen}") % self.dataset.truths(index)
         return Draw(index, truth, number(f"{self.seed}/start/{seen}") % (free + 1), self._alone(seen, truth))
 
+    def _orchestrations(self, draws: list[Draw]) -> Tensor:
+        """[B], counted from 1; 0 where one clip is all three, or of a way that has no name here."""
+        names = ["" if d.alone else self.dataset.orchestrations(d.triplet)[d.truth] for d in draws]
+        return torch.tensor([1 + self.orchestrations.index(n) if n in self.orchestrations else 0 for n in names])
+
     def _alone(self, seen: int, truth: int) -> str:
         if number(f"{self.seed}/unity/{seen}") >= self.unity * _NUMBERS:
             return ""
         return "harmony" if number(f"{self.seed}/alone/{seen}") % 3 == 0 else f"truth.{truth}"
 
 
-def open_data(folder: str | Path, wanted: DataRecipe, seed: int, known: Sequence[int] = ()) -> Opened:
+def open_data(
+    folder: str | Path,
+    wanted: DataRecipe,
+    seed: int,
+    known: Sequence[int] = (),
+    *,
+    orchestrations: Sequence[str] = (),
+) -> Opened:
     """The data set of a run. Of triplets, which others may still be rendering, the run keeps to the `known` ones, or
-    to `data.triplets`, or to those that there are without a gap, in training from `data.first` on. Raises BadInput for
-    what is no such data set."""
+    to `data.triplets`, or to those that there are without a gap, in training from `data.first` on; their
+    pairs tell which of `orchestrations` made the truth. Raises BadInput for what is no such data set."""
     if wanted.pairing == "triplets":
-        return _open_triplets(Path(folder), wanted, seed, known)
+        return _open_triplets(Path(folder), wanted, seed, known, orchestrations)
     data, held_out = Dataset(folder), Dataset(folder, "val")
     source = PairSource(data, wanted.pairing, wanted.crop_frames, seed)
     validation = validation_source(held_out, wanted.pairing, wanted.crop_frames)
@@ -127,11 +149,14 @@ def open_data(folder: str | Path, wanted: DataRecipe, seed: int, known: Sequence
     return Opened(data, source, validation, len(held_out), identity)
 
 
-def _open_triplets(folder: Path, wanted: DataRecipe, seed: int, known: Sequence[int]) -> Opened:
+def _open_triplets(
+    folder: Path, wanted: DataRecipe, seed: int, known: Sequence[int], orchestrations: Sequence[str]
+) -> Opened:
     train_count, val_count = known or (wanted.triplets or None, None)
     train, val = Triplets(folder, "train", train_count, wanted.first), Triplets(folder, "val", val_count)
-    source = TripletSource(train, wanted.crop_frames, seed, wanted.unity, notes=wanted.notes)
-    validation = TripletSource(val, wanted.crop_frames, _VALIDATION_SEED, notes=wanted.notes) if len(val) else None
+    with_them: dict[str, Any] = {"notes": wanted.notes, "orchestrations": orchestrations}
+    source = TripletSource(train, wanted.crop_frames, seed, wanted.unity, **with_them)
+    validation = TripletSource(val, wanted.crop_frames, _VALIDATION_SEED, **with_them) if len(val) else None
     identity = {
         **asdict(train.header), "seed": train.seed, "triplets": {"train": len(train), "val": len(val)},
         "sha256": {**train.record, **(val.record if len(val) else {})},

@@ -221,6 +221,10 @@ class Triplets:
         """Where rhythm, chart, style and instruments come from, and the font."""
         return dict(self._facts(index)["origin"])
 
+    def orchestrations(self, index: int) -> list[str]:
+        """By which way each truth was made of the groove's drums: names in `data.render.mappings`."""
+        return self._facts(index)["origin"]["mappings"].split(", ")
+
     def sound(self, index: int, role: str) -> np.ndarray:
         """The waveform [N] that the latents were made of. Raises BadInput where it was not kept."""
         path = sound_path(self.folder, self.split, index, role)

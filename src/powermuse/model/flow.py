@@ -15,12 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from powermuse.recipe import FlowRecipe
-from powermuse.types import BadInput, Composition, Noised, Proposal
+from powermuse.types import BadInput, Brief, Composition, Noised, Proposal
 
 NOTES = 88
 """Of a piano, from A0: what the note head tells of every token."""
 _TIMES = 64
 _KERNEL = 7
+_NOTHING_SAID = Brief()
 _ALMOST_NOTHING = 1e-3
 """Spread of weights that begin without effect, but not without a gradient to what lies before them."""
 
@@ -45,19 +46,20 @@ class FlowCascade(nn.Module):
         self.drafter = Drafter(stream_dims, latent_dim * recipe.pool, recipe)
         self.refiner = Refiner(latent_dim * recipe.pool, recipe) if recipe.refine_layers else None
 
-    def forward(self, proposal: Proposal, noised: Noised | None = None) -> Composition:
-        """With `noised`, the latents that one step finds behind the noise; without, a composition from noise drawn from
+    def forward(self, proposal: Proposal, brief: Brief = _NOTHING_SAID) -> Composition:
+        """With `brief.noised`, the latents that one step finds behind the noise; without, a composition from noise of
         torch's global random state (in evaluation), or the draft (in training, or without a second stage)."""
-        streams = proposal.streams
+        streams, noised, wanted_B = proposal.streams, brief.noised, brief.orchestration_B
         frames = streams[0].shape[-1]
-        known = self.drafter(streams, self._kept(streams) if self.training else None)
+        known = self.drafter(streams, self._kept(streams) if self.training else None, self._left_open(wanted_B))
         draft_BDT = self._latents(known.draft_BNE, frames)
         if self.refiner is None or (noised is None and (self.training or self.recipe.steps == 0)):
-            blend_BDT = draft_BDT if self.training else self._latents(self._guided_draft(streams, known), frames)
+            heard_BNE = known.draft_BNE if self.training else self._guided_draft(streams, known, wanted_B)
+            blend_BDT = self._latents(heard_BNE, frames)
         elif noised is not None:
             blend_BDT = self._latents(self.refiner(self._on_the_way(noised, known), noised.time_B, known), frames)
         else:
-            blend_BDT = self._latents(self._composed(streams, known), frames)
+            blend_BDT = self._latents(self._composed(streams, known, wanted_B), frames)
         ones_B = draft_BDT.new_ones(len(draft_BDT))
         return Composition(blend_BDT, (draft_BDT, blend_BDT), (ones_B, ones_B), known.notes_BNQ.transpose(1, 2), noised)
 
@@ -78,7 +80,13 @@ class FlowCascade(nn.Module):
         kept_BC = torch.rand(batch, len(streams), device=device) >= self.recipe.drop
         return (kept_BC & (torch.rand(batch, 1, device=device) >= self.recipe.drop_all)).to(streams[0])
 
-    def _composed(self, streams: tuple[Tensor, ...], known: Known) -> Tensor:
+    def _left_open(self, wanted_B: Tensor | None) -> Tensor | None:
+        """The orchestrations that are wanted, in training now and then none."""
+        if wanted_B is None or not self.training:
+            return wanted_B
+        return torch.where(torch.rand(len(wanted_B), device=wanted_B.device) < self.recipe.drop, 0, wanted_B)
+
+    def _composed(self, streams: tuple[Tensor, ...], known: Known, wanted_B: Tensor | None) -> Tensor:
         """Tokens [B, N, E] from noise to music: Euler steps, guided away from what each condition's absence gives.
 
         A flow that begins at the draft leans its draft, not its steps: without a condition it would begin elsewhere.
@@ -86,9 +94,9 @@ class FlowCascade(nn.Module):
         assert self.refiner is not None
         without: list[tuple[float, Known]] = []
         if self.recipe.begin == "draft":
-            known = known._replace(draft_BNE=self._guided_draft(streams, known))
+            known = known._replace(draft_BNE=self._guided_draft(streams, known, wanted_B))
         else:
-            without = self._without(streams)
+            without = self._without(streams, wanted_B)
         x_BNE = self._begin(torch.randn_like(known.draft_BNE), known)
         times = torch.linspace(0.0, 1.0, self.recipe.steps + 1).tolist()
         for now, then in pairwise(times):
@@ -99,19 +107,20 @@ class FlowCascade(nn.Module):
             x_BNE = x_BNE + (then - now) * (clean_BNE - x_BNE) / (1.0 - now)
         return x_BNE
 
-    def _guided_draft(self, streams: tuple[Tensor, ...], known: Known) -> Tensor:
+    def _guided_draft(self, streams: tuple[Tensor, ...], known: Known, wanted_B: Tensor | None) -> Tensor:
         """The draft [B, N, E], away from what it would be without each condition that has a guidance."""
-        leaning = [strength * (known.draft_BNE - other.draft_BNE) for strength, other in self._without(streams)]
+        without = self._without(streams, wanted_B)
+        leaning = [strength * (known.draft_BNE - other.draft_BNE) for strength, other in without]
         return known.draft_BNE + torch.stack(leaning).sum(dim=0) if leaning else known.draft_BNE
 
-    def _without(self, streams: tuple[Tensor, ...]) -> list[tuple[float, Known]]:
+    def _without(self, streams: tuple[Tensor, ...], wanted_B: Tensor | None) -> list[tuple[float, Known]]:
         """For every condition with a guidance: its strength, and what is known without it."""
         found = []
         for i, strength in enumerate(self.recipe.guidance):
             if strength != 0.0:
                 kept_BC = streams[0].new_ones(len(streams[0]), len(streams))
                 kept_BC[:, i] = 0.0
-                found.append((strength, self.drafter(streams, kept_BC)))
+                found.append((strength, self.drafter(streams, kept_BC, wanted_B)))
         return found
 
     def _tokens(self, z_BDT: Tensor) -> Tensor:
@@ -134,17 +143,22 @@ class Drafter(nn.Module):
         self.inward = nn.ModuleList(nn.Linear(dim * recipe.pool, width) for dim in running)
         self.mood = nn.Sequential(nn.Linear(lasting, width), nn.SiLU(), nn.Linear(width, width))
         self.missing = nn.Parameter(0.02 * torch.randn(len(stream_dims), width))
+        self.orchestration = nn.Embedding(1 + len(recipe.orchestrations), width)
         self.blocks = _blocks(recipe.draft_layers, recipe)
         self.norm = nn.LayerNorm(width)
         self.draft, self.notes = nn.Linear(width, token_dim), nn.Linear(width, NOTES)
 
-    def forward(self, streams: tuple[Tensor, ...], kept_BC: Tensor | None) -> Known:
-        """`kept_BC` is 0 where a condition is not to be known; None keeps all."""
+    def forward(self, streams: tuple[Tensor, ...], kept_BC: Tensor | None, wanted_B: Tensor | None = None) -> Known:
+        """`kept_BC` is 0 where a condition is not to be known; None keeps all. `wanted_B` counts orchestrations from 1;
+        0, or None, leaves them open."""
         *running, lasting = streams
         heard = [to(tokens(stream, self.recipe.pool)) for to, stream in zip(self.inward, running, strict=True)]
         x_BNW = torch.stack([self._told(i, x_BNW, kept_BC) for i, x_BNW in enumerate(heard)]).sum(dim=0)
         unit_BC = (lasting[..., 0] - self.recipe.centre) / self.recipe.spread
         mood_BW = self._told(len(running), self.mood(unit_BC)[:, None], kept_BC)[:, 0]
+        open_B = torch.zeros(len(mood_BW), dtype=torch.long, device=mood_BW.device)
+        played_BW = self.orchestration(open_B if wanted_B is None else wanted_B)
+        x_BNW, mood_BW = x_BNW + played_BW[:, None], mood_BW + played_BW
         for block in self.blocks:
             x_BNW = block(x_BNW, mood_BW)
         hidden_BNW = self.norm(x_BNW)

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from powermuse.types import Clip, Composition, Noised, Proposal
+from powermuse.types import Brief, Clip, Composition, Proposal
 
 
 class Muse(nn.Module):
@@ -13,8 +13,8 @@ class Muse(nn.Module):
         super().__init__()
         self.agent, self.cascade = agent, cascade
 
-    def forward(self, groove: Clip, harmony: Clip, noised: Noised | None = None) -> tuple[Proposal, Composition]:
-        """The proposal of the agent and the composition of the cascade. `noised`: what a flow finds music behind."""
+    def forward(self, groove: Clip, harmony: Clip, brief: Brief | None = None) -> tuple[Proposal, Composition]:
+        """The proposal of the agent and the composition of the cascade. `brief` is for a composer by flow matching."""
         proposal: Proposal = self.agent(groove, harmony)
-        composition: Composition = self.cascade(proposal) if noised is None else self.cascade(proposal, noised)
+        composition: Composition = self.cascade(proposal) if brief is None else self.cascade(proposal, brief)
         return proposal, composition

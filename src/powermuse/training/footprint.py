@@ -114,7 +114,9 @@ def _pair(learner: Learner, share: Recipe, size: int) -> Pair:
         blank_clip(torch.empty(size, learner.objective.codec.latent_dim, share.data.crop_frames)) for _ in range(3)
     )
     notes_BQT = torch.empty(size, PITCHES, share.data.crop_frames) if share.data.notes else None
-    return Pair(groove, harmony, truth if share.data.pairing in ("unity", "triplets") else None, notes_BQT)
+    open_B = torch.zeros(size, dtype=torch.long) if share.flow.orchestrations else None
+    has_truth = share.data.pairing in ("unity", "triplets")
+    return Pair(groove, harmony, truth if has_truth else None, notes_BQT, open_B)
 
 
 def _footprint(learner: Learner, kept: int, most: int, world: int, sharded: bool, heap: float) -> Footprint:

@@ -20,7 +20,7 @@ from powermuse.training.checkpoint import Tensors
 from powermuse.training.curriculum import noisy
 from powermuse.training.ema import MovingAverage
 from powermuse.training.parallel import Parallel
-from powermuse.types import BadInput, Noised, Outcome, Pair
+from powermuse.types import BadInput, Brief, Noised, Outcome, Pair
 
 Losses = tuple[Tensor, dict[str, Tensor], Outcome]
 
@@ -39,6 +39,9 @@ class Learner:
         assert isinstance(agent, Agent)
         codec: type[Codec] = registry.find("codecs", recipe.codec.name)[1]
         self.objective = Objective(recipe.weights, agent.penalty_names, codec, latent_mean_D)
+        flow = self.bare_model.cascade
+        if isinstance(flow, FlowCascade) and flow.refiner is not None and "flow.truth" not in self.objective.weights:
+            flow.refiner.requires_grad_(False)  # a stage that the draft alone learns in
         runs.check_lengths(recipe, *self.objective.least_frames(recipe.data.decode_stretches))
         if self.objective.needs_truth and recipe.data.pairing not in ("unity", "triplets"):
             raise BadInput(
@@ -112,7 +115,7 @@ class Learner:
     def outcome(self, pair: Pair, which: int, noise: float = 0.0) -> Outcome:
         """What comes of a batch; `which` decides the stretches that are decoded."""
         clips = [noisy(clip, noise) for clip in (pair.groove, pair.harmony)]
-        proposal, composition = self.model(*clips, self._noised(pair, which))
+        proposal, composition = self.model(*clips, self._brief(pair, which))
         logits_B = None if self.adversary is None else self.adversary.judge(composition.blend_BDT)
         data = self.recipe.data
         where = stretches.choose(
@@ -121,11 +124,17 @@ class Learner:
         )  # fmt: skip
         return observe(pair, proposal, composition, self.codec, where, logits_B)
 
+    def _brief(self, pair: Pair, which: int) -> Brief | None:
+        """What a composer by flow matching is told; None for another."""
+        if not isinstance(self.bare_model.cascade, FlowCascade):
+            return None
+        return Brief(self._noised(pair, which), pair.orchestration_B)
+
     def _noised(self, pair: Pair, which: int) -> Noised | None:
         """The truth behind noise, for a composer that learns to find it: at times of a logistic normal distribution
         (Esser et al., ICML 2024), in validation evenly spread ones under the same noise each time."""
-        flow = self.bare_model.cascade
-        if not isinstance(flow, FlowCascade) or flow.refiner is None or pair.truth is None:
+        refines = self.bare_model.cascade.refiner is not None and "flow.truth" in self.objective.weights
+        if not refines or pair.truth is None:
             return None
         truth_BDT = pair.truth.z_BDT
         if self.model.training:

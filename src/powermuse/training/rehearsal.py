@@ -108,7 +108,9 @@ class _Rehearsal:
             make(self._data, self.toy.codec, frames)
             level = _check_pair(self._toy_source.batch(0, PAIRS))
             return f"{PAIRS} pairs of {self.toy.data.crop_frames} frames, made-up clips of RMS {level:.2f}"
-        opened = open_data(self.dataset, self.full.data, self.full.training.seed)
+        opened = open_data(
+            self.dataset, self.full.data, self.full.training.seed, orchestrations=self.full.flow.orchestrations
+        )
         runs.check_codec(self.full, opened.data.header, opened.data.folder)
         level = _check_pair(opened.source.batch(0, PAIRS))
         validated = opened.validation_clips if opened.validation else "none"
@@ -249,7 +251,7 @@ class _Rehearsal:
 
     @property
     def _toy_source(self) -> Source:
-        return open_data(self._data, self.toy.data, 0).source
+        return open_data(self._data, self.toy.data, 0, orchestrations=self.toy.flow.orchestrations).source
 
     @property
     def _data(self) -> Path:

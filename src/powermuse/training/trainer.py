@@ -2,7 +2,8 @@
 it and of the seed, so that a run that was stopped, however roughly, goes on to the same numbers."""
 
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
@@ -54,7 +55,7 @@ class Trainer:
         runs.check_settings(recipe)
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
-        opened = open_data(dataset, recipe.data, self.settings.seed, runs.known_triplets(self.run))
+        opened = self._data(dataset, runs.known_triplets(self.run))
         runs.check_codec(recipe, opened.data.header, opened.data.folder)
         self.parallel = Parallel(self.settings)
         opened = self._agreed(opened, dataset)
@@ -116,7 +117,11 @@ class Trainer:
         if self.parallel.world == 1 or not opened.counts:
             return opened
         counts = self.parallel.rows(torch.tensor(opened.counts, device=self.parallel.fabric.device))[0]
-        return open_data(dataset, self.recipe.data, self.settings.seed, counts.tolist())
+        return self._data(dataset, counts.tolist())
+
+    def _data(self, dataset: str | os.PathLike[str], known: Sequence[int]) -> Opened:
+        orchestrations = self.recipe.flow.orchestrations
+        return open_data(Path(dataset), self.recipe.data, self.settings.seed, known, orchestrations=orchestrations)
 
     def _begin_from(self) -> dict[str, str]:
         """Gives a run that has no checkpoint of its own the weights that it starts from; what to record of them."""
