@@ -58,8 +58,12 @@ class FlowRecipe:
     width: int = 288
     heads: int = 8
     draft_layers: int = 4
-    refine_layers: int = 6
-    """0 leaves the second stage out."""
+    paint_channels: int = 32
+    """Of the convolutions over channels and time that paint draft and refinement."""
+    paint_layers: int = 2
+    """Of the draft's painter."""
+    refine_layers: int = 3
+    """Of the refinement's; 0 leaves the second stage out."""
     ffn_multiple: float = 3.0
     pool: int = 3
     """Latent frames that are one token: 3 are 40 ms."""

@@ -19,6 +19,7 @@ from powermuse.recipe import Recipe
 from powermuse.types import BadInput
 
 _WEIGHTS, _RECIPE = "model.safetensors", "recipe.yaml"
+_SECOND_STAGE = "cascade.refiner."
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def build_model(run: Recipe, latent_dim: int) -> Muse:
     """An untrained model; its weights come from torch's global random state."""
     agent = registry.build("agents", run.agent.name, run.agent.options, latent_dim=latent_dim)
     if run.composer == "flow":
-        return Muse(agent, FlowCascade(agent.stream_dims, latent_dim, run.flow))
+        return Muse(agent, FlowCascade(agent.stream_dims, latent_dim, run.flow, agent.palette))
     return Muse(agent, Cascade(agent.stream_dims, latent_dim, run.cascade))
 
 
@@ -93,11 +94,14 @@ def load_model(name_or_folder: str, overrides: list[str] | None = None) -> Loade
 
 
 def begin_from(model: torch.nn.Module, name_or_folder: str, run: Recipe) -> str:
-    """Puts the weights of a shipped model, a run or a folder into a model of `run`; their digest. Raises BadInput where
-    they do not fit, or were trained on another codec."""
+    """Puts the weights of a shipped model, a run or a folder into a model of `run`; their digest. A second stage that
+    they are without begins afresh. Raises BadInput where they do not fit, or were trained on another codec."""
     path = find_model(name_or_folder) / _WEIGHTS
     _check_codec(path, run, "the run that is to begin from it is of")
-    load_tensors(model, path)
+    tensors = _read(path)
+    if not any(name.startswith(_SECOND_STAGE) for name in tensors):
+        tensors |= {name: tensor for name, tensor in model.state_dict().items() if name.startswith(_SECOND_STAGE)}
+    fit_tensors(model, tensors, str(path))
     return disk.sha256(path)
 
 
@@ -136,11 +140,14 @@ def shipped_models() -> list[str]:
 
 def load_tensors(model: torch.nn.Module, path: Path) -> None:
     """Loads weights, every key and shape checked. Raises BadInput that names the first that does not fit, and why."""
+    fit_tensors(model, _read(path), str(path))
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
     try:
-        tensors = safetensors.torch.load_file(path)
+        return safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
         raise BadInput(f"{path}: not a readable weight file ({error})") from None
-    fit_tensors(model, tensors, str(path))
 
 
 def fit_tensors(model: torch.nn.Module, tensors: dict[str, torch.Tensor], where: str) -> None:

@@ -13,6 +13,9 @@ class Agent(nn.Module, ABC):
 
     stream_dims: tuple[int, ...]
     """Channels of each stream that it proposes, in order: the cascade is built from them."""
+    palette: int | None = None
+    """Which of the streams, if any, holds levels that the latents may have, in latent units, some for each channel, and
+    last whether they are known: what a composer may paint with."""
     penalty_names: tuple[str, ...] = ()
     """The penalties that its proposals carry: names that a recipe may weight."""
     toy_options: ClassVar[dict[str, Any]] = {}

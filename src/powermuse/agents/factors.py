@@ -44,7 +44,7 @@ class Config:
 
 
 class FactorsAgent(Agent):
-    """Streams: rhythm [B, bands + 1, T], harmony [B, 49, T], voicing [B, 4 D + 1, T] where it may pass, colour
+    """Streams: rhythm [B, bands + 1, T], harmony [B, 49, T], voicing [B, 5 D + 1, T] where it may pass, colour
     [B, 3 D, T] (the same in every frame). No weights.
 
     Neither clip's latents pass: only quantiles of the latents reach the composer, over all of the time as colour, over
@@ -60,6 +60,7 @@ class FactorsAgent(Agent):
         self.config = config
         self.strengths = {name: _strengths(name, getattr(config, f"{name}_from")) for name in FACTORS}
         voiced = (voicing.rows(latent_dim),) if config.voicing else ()
+        self.palette = 2 if config.voicing else None
         self.stream_dims = (rhythm.rows(config.bands), chords.ROWS, *voiced, colour.rows(latent_dim))
 
     def forward(self, groove: Clip, harmony: Clip) -> Proposal:

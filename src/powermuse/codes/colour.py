@@ -17,7 +17,7 @@ def rows(latent_dim: int) -> int:
 
 
 def code(z_BDT: Tensor) -> Tensor:
-    """[B, 3 D]: the .1, .5 and .9 quantile of every latent channel over time."""
+    """[B, 3 D]: the .1, the .5 and then the .9 quantiles of all latent channels over time."""
     sorted_BDT = z_BDT[..., ::_EVERY].sort(dim=-1).values
     last = sorted_BDT.shape[-1] - 1
-    return sorted_BDT[..., [round(q * last) for q in QUANTILES]].flatten(1)
+    return sorted_BDT[..., [round(q * last) for q in QUANTILES]].transpose(1, 2).flatten(1)

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from powermuse.model import painter
+from powermuse.model.painter import Painter
 from powermuse.recipe import FlowRecipe
 from powermuse.types import BadInput, Brief, Composition, Noised, Proposal
 
@@ -27,24 +29,33 @@ _ALMOST_NOTHING = 1e-3
 
 
 class Known(NamedTuple):
-    """What stage 0 makes of the conditions: hidden tokens, the draft (in units of the flow), note logits, and what
-    modulates every block."""
+    """What stage 0 makes of the conditions: hidden tokens, the draft (in units of the flow), note logits, and planes of
+    the levels that channels may have."""
 
     hidden_BNW: Tensor
     draft_BNE: Tensor
     notes_BNQ: Tensor
-    mood_BW: Tensor
+    palette_BPDN: Tensor
+
+
+class Planes(NamedTuple):
+    """What painters see: planes in all (but for noise), and how many of them, the first, are levels to paint with."""
+
+    all: int
+    levels: int
 
 
 class FlowCascade(nn.Module):
     """Streams of an agent, [B, C_i, T] each, the last in latent units and the same in every frame; latents out."""
 
-    def __init__(self, stream_dims: tuple[int, ...], latent_dim: int, recipe: FlowRecipe) -> None:
+    def __init__(
+        self, stream_dims: tuple[int, ...], latent_dim: int, recipe: FlowRecipe, palette: int | None = None
+    ) -> None:
         super().__init__()
         _check(recipe, stream_dims)
         self.recipe, self.latent_dim = recipe, latent_dim
-        self.drafter = Drafter(stream_dims, latent_dim * recipe.pool, recipe)
-        self.refiner = Refiner(latent_dim * recipe.pool, recipe) if recipe.refine_layers else None
+        self.drafter = Drafter(stream_dims, latent_dim, recipe, palette)
+        self.refiner = Refiner(latent_dim, recipe, self.drafter.paints) if recipe.refine_layers else None
 
     def forward(self, proposal: Proposal, brief: Brief = _NOTHING_SAID) -> Composition:
         """With `brief.noised`, the latents that one step finds behind the noise; without, a composition from noise of
@@ -133,36 +144,68 @@ class FlowCascade(nn.Module):
 
 
 class Drafter(nn.Module):
-    """Stage 0: conditions to hidden tokens, a draft, and notes."""
+    """Stage 0: conditions to hidden tokens, a draft, and notes.
 
-    def __init__(self, stream_dims: tuple[int, ...], token_dim: int, recipe: FlowRecipe) -> None:
+    Blocks that see all of the time sketch the draft; a painter finishes it, with the levels of a palette where one of
+    the conditions is such, and with those of the last one, the colour.
+    """
+
+    def __init__(self, stream_dims: tuple[int, ...], latent_dim: int, recipe: FlowRecipe, palette: int | None) -> None:
         super().__init__()
         *running, lasting = stream_dims
         width = recipe.width
-        self.recipe = recipe
+        self.recipe, self.latent_dim, self.palette = recipe, latent_dim, palette
         self.inward = nn.ModuleList(nn.Linear(dim * recipe.pool, width) for dim in running)
         self.mood = nn.Sequential(nn.Linear(lasting, width), nn.SiLU(), nn.Linear(width, width))
         self.missing = nn.Parameter(0.02 * torch.randn(len(stream_dims), width))
         self.orchestration = nn.Embedding(1 + len(recipe.orchestrations), width)
         self.blocks = _blocks(recipe.draft_layers, recipe)
         self.norm = nn.LayerNorm(width)
-        self.draft, self.notes = nn.Linear(width, token_dim), nn.Linear(width, NOTES)
+        self.sketch, self.notes = nn.Linear(width, latent_dim * recipe.pool), nn.Linear(width, NOTES)
+        levels = lasting // latent_dim + (0 if palette is None else stream_dims[palette] // latent_dim)
+        self.paints = Planes(levels + recipe.pool, levels)
+        self.painter = Painter(*self.paints, latent_dim, recipe, recipe.paint_layers, share=1.0 / levels)
 
     def forward(self, streams: tuple[Tensor, ...], kept_BC: Tensor | None, wanted_B: Tensor | None = None) -> Known:
         """`kept_BC` is 0 where a condition is not to be known; None keeps all. `wanted_B` counts orchestrations from 1;
         0, or None, leaves them open."""
-        *running, lasting = streams
+        *running, lasting = (self._in_units(i, stream) for i, stream in enumerate(streams))
         heard = [to(tokens(stream, self.recipe.pool)) for to, stream in zip(self.inward, running, strict=True)]
         x_BNW = torch.stack([self._told(i, x_BNW, kept_BC) for i, x_BNW in enumerate(heard)]).sum(dim=0)
-        unit_BC = (lasting[..., 0] - self.recipe.centre) / self.recipe.spread
-        mood_BW = self._told(len(running), self.mood(unit_BC)[:, None], kept_BC)[:, 0]
+        mood_BW = self._told(len(running), self.mood(lasting[..., 0])[:, None], kept_BC)[:, 0]
         open_B = torch.zeros(len(mood_BW), dtype=torch.long, device=mood_BW.device)
         played_BW = self.orchestration(open_B if wanted_B is None else wanted_B)
         x_BNW, mood_BW = x_BNW + played_BW[:, None], mood_BW + played_BW
         for block in self.blocks:
             x_BNW = block(x_BNW, mood_BW)
         hidden_BNW = self.norm(x_BNW)
-        return Known(hidden_BNW, self.draft(hidden_BNW), self.notes(hidden_BNW), mood_BW)
+        palette_BPDN = self._palette(streams, kept_BC)
+        sketch_BNE = self.sketch(hidden_BNW)
+        given_BPDN = torch.cat([palette_BPDN, painter.planes(sketch_BNE, self.latent_dim)], dim=1)
+        draft_BNE = sketch_BNE + painter.from_planes(self.painter(given_BPDN, hidden_BNW))
+        return Known(hidden_BNW, draft_BNE, self.notes(hidden_BNW), palette_BPDN)
+
+    def _palette(self, streams: tuple[Tensor, ...], kept_BC: Tensor | None) -> Tensor:
+        """[B, levels, D, N] in units of the flow, 0 where a condition is not known: of colour, then of palette."""
+        at = [len(streams) - 1] if self.palette is None else [len(streams) - 1, self.palette]
+        frames, pool = streams[0].shape[-1], self.recipe.pool
+        middle_N = (torch.arange(0, frames, pool, device=streams[0].device) + pool // 2).clamp_max(frames - 1)
+        found = []
+        for i in at:
+            count = streams[i].shape[1] // self.latent_dim * self.latent_dim
+            levels_BRT = self._in_units(i, streams[i])[:, :count]
+            levels_BLDN = levels_BRT[..., middle_N].unflatten(1, (-1, self.latent_dim))
+            found.append(levels_BLDN if kept_BC is None else kept_BC[:, i, None, None, None] * levels_BLDN)
+        return torch.cat(found, dim=1)
+
+    def _in_units(self, i: int, stream_BRT: Tensor) -> Tensor:
+        """What comes in latent units, a palette and the last stream, in those of the flow."""
+        if i == self.palette:
+            known_B1T = stream_BRT[:, -1:]
+            unit_BRT = known_B1T * (stream_BRT[:, :-1] - self.recipe.centre) / self.recipe.spread
+            return torch.cat([unit_BRT, known_B1T], dim=1)
+        lasts = i == self.missing.shape[0] - 1
+        return (stream_BRT - self.recipe.centre) / self.recipe.spread if lasts else stream_BRT
 
     def _told(self, i: int, x_BNW: Tensor, kept_BC: Tensor | None) -> Tensor:
         if kept_BC is None:
@@ -174,25 +217,19 @@ class Drafter(nn.Module):
 class Refiner(nn.Module):
     """Stage 1: noised tokens [B, N, E], a time, and what is known, to clean tokens."""
 
-    def __init__(self, token_dim: int, recipe: FlowRecipe) -> None:
+    def __init__(self, latent_dim: int, recipe: FlowRecipe, paints: Planes) -> None:
         super().__init__()
         width = recipe.width
-        self.inward, self.drafted = nn.Linear(token_dim, width), nn.Linear(token_dim, width)
-        self.known = nn.Linear(width, width)
+        self.latent_dim = latent_dim
         self.time = nn.Sequential(nn.Linear(_TIMES, width), nn.SiLU(), nn.Linear(width, width))
-        self.blocks = _blocks(recipe.refine_layers, recipe)
-        self.norm, self.outward = nn.LayerNorm(width), nn.Linear(width, token_dim)
-        nn.init.normal_(self.outward.weight, std=_ALMOST_NOTHING)
-        nn.init.zeros_(self.outward.bias)
+        self.painter = Painter(paints.all + recipe.pool, paints.levels, latent_dim, recipe, recipe.refine_layers)
 
     def forward(self, x_BNE: Tensor, time_B: Tensor, known: Known) -> Tensor:
         """The tokens that the noised ones come from; at first the draft, from which it learns to depart."""
-        h_BNW = self.inward(x_BNE) + self.drafted(known.draft_BNE) + self.known(known.hidden_BNW)
-        mood_BW = known.mood_BW + self.time(_waves(time_B))
-        for block in self.blocks:
-            h_BNW = block(h_BNW, mood_BW)
-        out: Tensor = known.draft_BNE + self.outward(self.norm(h_BNW))
-        return out
+        seen_BNW = known.hidden_BNW + self.time(_waves(time_B))[:, None]
+        drafted_BPDN = painter.planes(known.draft_BNE, self.latent_dim)
+        given_BPDN = torch.cat([known.palette_BPDN, drafted_BPDN, painter.planes(x_BNE, self.latent_dim)], dim=1)
+        return known.draft_BNE + painter.from_planes(self.painter(given_BPDN, seen_BNW))
 
 
 class Block(nn.Module):
@@ -209,7 +246,7 @@ class Block(nn.Module):
         self.seen = nn.Linear(width, width) if attends else None
         inner = round(recipe.ffn_multiple * width)
         self.ffn = nn.Sequential(nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width))
-        self.gain = nn.Parameter(torch.full((2, width), 0.1))
+        self.gain = nn.Parameter(torch.ones(2, width))
         nn.init.normal_(self.mood.weight, std=_ALMOST_NOTHING)
         nn.init.zeros_(self.mood.bias)
 
