@@ -48,3 +48,12 @@ def test_a_note_that_is_missed_costs_more_than_one_too_many():
     missed = losses.notes_error(torch.full((1, NOTES, 11), -2.0), sounding)
     too_many = losses.notes_error(torch.full((1, NOTES, 11), 2.0), silent)
     assert float(missed) == pytest.approx(3 * float(too_many))
+
+
+def test_the_error_of_edges_sees_strokes_and_not_an_offset():
+    truth_BDT = torch.zeros(1, 2, 10)
+    truth_BDT[..., 5:] = 4.0
+    assert float(losses.edges_error(truth_BDT + 3.0, truth_BDT)) == pytest.approx(0.0)
+    # One step of a standard deviation among nine changes.
+    assert float(losses.edges_error(torch.zeros(1, 2, 10), truth_BDT)) == pytest.approx(1 / 9)
+    assert float(losses.edges_error(torch.zeros(1, 2, 1), truth_BDT[..., :1])) == 0.0

@@ -20,6 +20,14 @@ def draft_error(draft_BDT: Tensor, truth_BDT: Tensor) -> Tensor:
     return (error_BDT.abs() + 0.5 * error_BDT.square()).mean()
 
 
+def edges_error(draft_BDT: Tensor, truth_BDT: Tensor) -> Tensor:
+    """Mean error of the change from frame to frame, in standard deviations of music: strokes are few among the frames,
+    and a draft that has the spectrum right without them would lose little by `draft_error`. 0 of a single frame."""
+    if draft_BDT.shape[-1] < 2:
+        return 0.0 * draft_BDT.sum()
+    return ((draft_BDT - truth_BDT).diff(dim=-1) / _UNIT).abs().mean()
+
+
 def velocity_error(clean_BDT: Tensor, truth_BDT: Tensor, noised: Noised | None) -> Tensor:
     """Mean squared error of the velocity that leads from noise to latents, in standard deviations of music: that of the
     latents found behind noise at time t, over (1 - t)^2 (Lipman et al., ICLR 2023, eq. 14, told in latents).

@@ -39,9 +39,7 @@ class Learner:
         assert isinstance(agent, Agent)
         codec: type[Codec] = registry.find("codecs", recipe.codec.name)[1]
         self.objective = Objective(recipe.weights, agent.penalty_names, codec, latent_mean_D)
-        flow = self.bare_model.cascade
-        if isinstance(flow, FlowCascade) and flow.refiner is not None and "flow.truth" not in self.objective.weights:
-            flow.refiner.requires_grad_(False)  # a stage that the draft alone learns in
+        self._freeze_what_no_term_sees()
         runs.check_lengths(recipe, *self.objective.least_frames(recipe.data.decode_stretches))
         if self.objective.needs_truth and recipe.data.pairing not in ("unity", "triplets"):
             raise BadInput(
@@ -49,6 +47,16 @@ class Learner:
                 "use data.pairing=unity, or triplets on a rendered data set"
             )
         self.codec = self.make_codec() if self.objective.needs_sound else None
+
+    def _freeze_what_no_term_sees(self) -> None:
+        """A stage of a composer by flow matching may teach its draft alone, or its flow alone."""
+        flow, named = self.bare_model.cascade, self.objective.weights.keys()
+        if not isinstance(flow, FlowCascade):
+            return
+        if flow.refiner is not None and "flow.truth" not in named:
+            flow.refiner.requires_grad_(False)
+        if named == {"flow.truth"}:
+            flow.drafter.requires_grad_(False)
 
     def set_up(self) -> None:
         """Optimisers, adversary and targets, on the device: when all that may be refused has been looked at."""
