@@ -40,8 +40,8 @@ class Learner:
         codec: type[Codec] = registry.find("codecs", recipe.codec.name)[1]
         self.objective = Objective(recipe.weights, agent.penalty_names, codec, latent_mean_D)
         flow = self.bare_model.cascade
-        if isinstance(flow, FlowCascade) and flow.refiner is not None and "flow.truth" not in self.objective.weights:
-            flow.refiner.requires_grad_(False)  # a stage that the draft alone learns in
+        if isinstance(flow, FlowCascade) and "flow.truth" not in self.objective.weights:
+            flow.draft_alone()
         runs.check_lengths(recipe, *self.objective.least_frames(recipe.data.decode_stretches))
         if self.objective.needs_truth and recipe.data.pairing not in ("unity", "triplets"):
             raise BadInput(
@@ -133,8 +133,7 @@ class Learner:
     def _noised(self, pair: Pair, which: int) -> Noised | None:
         """The truth behind noise, for a composer that learns to find it: at times of a logistic normal distribution
         (Esser et al., ICML 2024), in validation evenly spread ones under the same noise each time."""
-        refines = self.bare_model.cascade.refiner is not None and "flow.truth" in self.objective.weights
-        if not refines or pair.truth is None:
+        if not self.bare_model.cascade.refines or pair.truth is None:
             return None
         truth_BDT = pair.truth.z_BDT
         if self.model.training:
