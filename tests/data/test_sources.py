@@ -95,7 +95,7 @@ def test_a_pair_of_unity_has_one_clip_in_all_three_places(folder):
     source = open_data(folder, dataclasses.replace(WANTED, unity=0.5), 3).source
     batch = source.batch(0, 16)
     for i in range(16):
-        triplet, _, start, alone = source.draw(i)
+        triplet, _, start, alone, _ = source.draw(i)
         for clip, role in zip(batch[:3], ("groove", "harmony", "truth.0"), strict=True):
             wanted = Triplets(folder).clip(triplet, alone or role).crop(start, 48)
             assert all(torch.equal(got[i], whole[0]) for got, whole in zip(clip, wanted, strict=True))
@@ -109,7 +109,7 @@ def test_pairs_carry_the_notes_of_their_truth_where_they_are_asked_for(folder):
         batch = source.batch(0, 6)
         assert batch.notes_BQT.shape == (6, 88, 48)
         for i in range(6):
-            triplet, _, start, alone = source.draw(i)
+            triplet, _, start, alone, _ = source.draw(i)
             known = rolls.crops(source.dataset, [triplet], [alone or "truth.0"], [start], 48)
             assert known.any() and torch.equal(batch.notes_BQT[i], known[0])
     moved = lightning_fabric.Fabric(accelerator="cpu").to_device(batch)

@@ -63,6 +63,17 @@ def make_up_triplets(
     (folder / "dataset.json").write_text(json.dumps(triplets.described(header, seed)))
 
 
+def stand_in(folder: Path, dataset: Path, codec: Choice) -> None:
+    """Makes `folder` a data set of the same clips, prepared or rendered, under other options of their codec."""
+    folder.mkdir()
+    for name in ("shards", "shards.npy", "names.json", *(f"{s}.npy" for s in shards.SPLITS), *shards.SPLITS):
+        if (dataset / name).exists():
+            (folder / name).symlink_to((dataset / name).absolute())
+    described = json.loads((dataset / "dataset.json").read_text())
+    described["header"]["codec_options"] = {**registry.defaults("codecs", codec.name), **codec.options}
+    (folder / "dataset.json").write_text(json.dumps(described))
+
+
 def fit_for_made_up(full: Recipe) -> Recipe:
     """A recipe that takes made-up triplets, which are few and begin at 0, wherever its own begin."""
     return dataclasses.replace(full, data=dataclasses.replace(full.data, first=0, triplets=0))
