@@ -9,17 +9,18 @@ from torch import Tensor
 from powermuse.codes import voicing
 
 TOGETHER = 4
+QUANTILES, UNIT = (0.2, 0.5, 0.8, 0.95), 8.0
 CHORDS = torch.tensor([[5] * 10 + [7] * 30 + [5] * 20])
 """Three chords, the third the same as the first: borders at frames 40 and 160 of 240."""
 
 
 def spans(code_BRT: Tensor) -> list[Tensor]:
-    """The code of each of the three chords, [4, D]; it has to be the same in every frame of one."""
+    """The quantiles of each of the three chords, [4, D]; it has to be the same in every frame of one."""
     found = []
     for begin, end in ((0, 40), (40, 160), (160, 240)):
         span_BRT = code_BRT[..., begin:end]
         assert torch.equal(span_BRT, span_BRT[..., :1].expand_as(span_BRT))
-        found.append(8.0 * span_BRT[0, :-1, 0].view(len(voicing.QUANTILES), -1))
+        found.append(UNIT * span_BRT[0, :-1, 0].view(len(QUANTILES), -1))
     return found
 
 
@@ -29,7 +30,7 @@ def test_quantiles_are_held_while_a_chord_holds_and_change_at_its_border():
     for (first, last), found in zip(
         ((0, 39), (40, 159), (160, 239)), spans(voicing.code(ramp_BDT, CHORDS, 4)), strict=True
     ):
-        places = [round(q * (last - first)) for q in (0.2, 0.5, 0.8, 0.95)]
+        places = [round(q * (last - first)) for q in QUANTILES]
         assert found[:, 0].tolist() == [first + place for place in places]
         assert found[:, 1].tolist() == [-last + place for place in places]
 
@@ -59,15 +60,15 @@ def test_it_is_what_sorting_every_chord_by_itself_gives(frames):
     generator = torch.Generator().manual_seed(frames)
     z_BDT = 6.0 * torch.randn(2, 5, frames, generator=generator)
     states_BT = torch.randint(0, 3, (2, -(-frames // TOGETHER)), generator=generator)
-    wanted = torch.empty(2, 4, 5, frames)
+    wanted = torch.empty(2, len(QUANTILES), 5, frames)
     for b in range(2):
         states = states_BT[b].tolist()
         borders = [0, *(TOGETHER * i for i in range(1, len(states)) if states[i] != states[i - 1]), frames]
         for begin, end in pairwise(borders):
             for d in range(5):
                 ordered = sorted(z_BDT[b, d, begin:end].tolist())
-                for k, q in enumerate((0.2, 0.5, 0.8, 0.95)):
-                    wanted[b, k, d, begin:end] = ordered[round(q * (len(ordered) - 1))] / 8.0
+                for k, q in enumerate(QUANTILES):
+                    wanted[b, k, d, begin:end] = ordered[round(q * (len(ordered) - 1))] / UNIT
     code_BRT = voicing.code(z_BDT, states_BT, TOGETHER)
     assert code_BRT.shape == (2, voicing.rows(5), frames)
     assert torch.equal(code_BRT[:, :-1], wanted.flatten(1, 2))
