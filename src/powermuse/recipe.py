@@ -102,6 +102,10 @@ class DataRecipe:
     """Number of the first of them; those before it need not be there. Validation begins at 0."""
     unity: float = 0.0
     """Share of the pairs of triplets in which one clip, truth or harmony, is groove, harmony and truth at once."""
+    singles: str = ""
+    """A prepared data set of recordings, which some of those single clips are taken from; empty for none."""
+    singles_share: float = 0.5
+    """Which share of them."""
     notes: bool = False
     """Pairs of triplets carry the notes of their truth."""
     crop_frames: int = 1200

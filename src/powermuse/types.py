@@ -59,7 +59,8 @@ class Pair(NamedTuple):
     harmony: Clip
     truth: Clip | None = None
     notes_BQT: Tensor | None = None
-    """1 where a note of the truth sounds, else 0, A0 to C8, drums left out; None where they are not asked for."""
+    """1 where a note of the truth sounds, else 0, A0 to C8, drums left out; -1 throughout a clip whose notes are not
+    known; None where they are not asked for."""
     orchestration_B: Tensor | None = None
     """Which of `flow.orchestrations` the truth was made by, counted from 1; 0 where that is not known."""
 

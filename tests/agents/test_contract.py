@@ -14,7 +14,7 @@ from powermuse.types import BadInput, Clip
 LATENT_DIM, FRAMES = 16, 24
 # Each agent at toy size, in all its kinds.
 OPTIONS: dict[str, list[dict]] = {
-    "factors": [{}, {"bands": 2, "rhythm_from": [1.0, 0.5], "colour_from": [0.5, 0.5]}],
+    "factors": [{}, {"voicing": False}, {"bands": 2, "rhythm_from": [1.0, 0.5], "colour_from": [0.5, 0.5]}],
     "fixed": [
         {"kind": kind, "segment_frames": 6, "fade_frames": 2}
         for kind in ("temporal", "frequency", "spectral", "energy", "hybrid", "groove")

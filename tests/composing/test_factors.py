@@ -73,14 +73,14 @@ def test_a_factor_from_the_other_clip_is_heard(shop, tmp_path):
 def test_strengths_become_guidance_on_top_of_the_models_own(shop):
     model = str(shop / "model")
     assert factors.overrides(model, OWN) == []
-    assert factors.overrides(model, {**OWN, "rhythm": (None, 2.0)}) == ["flow.guidance=[1.0, 0.5, 0.0]"]
-    assert factors.overrides(model, {**OWN, "harmony": (None, 2.0)}) == ["flow.guidance=[0.0, 2.0, 0.0]"]
+    assert factors.overrides(model, {**OWN, "rhythm": (None, 2.0)}) == ["flow.guidance=[1.0, 0.5, 0.0, 0.0]"]
+    assert factors.overrides(model, {**OWN, "harmony": (None, 2.0)}) == ["flow.guidance=[0.0, 2.0, 1.0, 0.0]"]
     assert factors.overrides(model, {**OWN, "harmony": ((1.0, 0.0), 0.0)}) == [
         "agent.options.harmony_from=[1.0, 0.0]",
-        "flow.guidance=[0.0, -1.0, 0.0]",
+        "flow.guidance=[0.0, -1.0, -1.0, 0.0]",
     ]
     loaded = weights.load_model(model, factors.overrides(model, {**OWN, "colour": ((1.0, 1.0), 3.0)}))
-    assert loaded.recipe.flow.guidance == [0.0, 0.5, 2.0]
+    assert loaded.recipe.flow.guidance == [0.0, 0.5, 0.0, 2.0]
     assert loaded.recipe.agent.options["colour_from"] == [1.0, 1.0]
 
 

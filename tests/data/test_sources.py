@@ -7,6 +7,7 @@ import torch
 
 from powermuse.data import rolls
 from powermuse.data.made_up import make_up, make_up_triplets
+from powermuse.data.render.mappings import MAPPINGS
 from powermuse.data.sources import TripletSource, open_data
 from powermuse.data.triplets import Triplets
 from powermuse.recipe import Choice, DataRecipe
@@ -48,7 +49,7 @@ def test_a_pair_is_the_same_stretch_of_the_clips_of_one_triplet(folder):
     data = Triplets(folder)
     source = TripletSource(data, 48, 1)
     pair = source.batch(5, 1)
-    triplet, truth, start, _ = source.draw(5)
+    triplet, truth, start, *_ = source.draw(5)
     for clip, role in zip(pair.clips, ("groove", "harmony", f"truth.{truth}"), strict=True):
         assert torch.equal(clip.z_BDT, data.clip(triplet, role).z_BDT[..., start : start + 48])
 
@@ -94,7 +95,7 @@ def test_a_pair_of_unity_has_one_clip_in_all_three_places(folder):
     source = open_data(folder, dataclasses.replace(WANTED, unity=0.5), 3).source
     batch = source.batch(0, 16)
     for i in range(16):
-        triplet, _, start, alone = source.draw(i)
+        triplet, _, start, alone, _ = source.draw(i)
         for clip, role in zip(batch[:3], ("groove", "harmony", "truth.0"), strict=True):
             wanted = Triplets(folder).clip(triplet, alone or role).crop(start, 48)
             assert all(torch.equal(got[i], whole[0]) for got, whole in zip(clip, wanted, strict=True))
@@ -108,11 +109,28 @@ def test_pairs_carry_the_notes_of_their_truth_where_they_are_asked_for(folder):
         batch = source.batch(0, 6)
         assert batch.notes_BQT.shape == (6, 88, 48)
         for i in range(6):
-            triplet, _, start, alone = source.draw(i)
+            triplet, _, start, alone, _ = source.draw(i)
             known = rolls.crops(source.dataset, [triplet], [alone or "truth.0"], [start], 48)
             assert known.any() and torch.equal(batch.notes_BQT[i], known[0])
     moved = lightning_fabric.Fabric(accelerator="cpu").to_device(batch)
     assert isinstance(moved, Pair) and torch.equal(moved.notes_BQT, batch.notes_BQT) and len(moved.clips) == 3
+
+
+def test_pairs_tell_which_orchestration_made_their_truth(tmp_path):
+    make_up_triplets(tmp_path / "set", Choice("mel"), 120, count=7, truths=2)
+    assert open_data(tmp_path / "set", WANTED, 3).source.batch(0, 2).orchestration_B is None
+    known = list(MAPPINGS)[:5][::-1]  # triplet i has truths by names i and i + 1: the last ones have no number here
+    opened = open_data(tmp_path / "set", dataclasses.replace(WANTED, unity=0.3), 3, orchestrations=known)
+    seen: set[tuple[int, int, bool]] = set()
+    for source in (opened.source, opened.validation):
+        found = source.batch(0, 60).orchestration_B
+        for i in range(60):
+            triplet, truth, alone = source.draw(i).triplet, source.draw(i).truth, source.draw(i).alone
+            name = list(MAPPINGS)[triplet + truth]
+            assert int(found[i]) == (1 + known.index(name) if name in known and not alone else 0)
+            seen.add((triplet, truth, bool(alone)))
+        assert found.dtype == torch.long
+    assert len({(triplet, truth) for triplet, truth, alone in seen if not alone}) == 14
 
 
 def test_a_run_keeps_to_what_it_knows_when_more_are_rendered(tmp_path):
@@ -144,7 +162,7 @@ def test_a_run_may_begin_at_a_triplet_and_what_lies_before_need_not_be_there(tmp
     assert part.counts == (3, 3)
     assert part.data.latent_mean().shape == (128,)
     pair = part.source.batch(2, 1)
-    triplet, _, start, _ = part.source.draw(2)
+    triplet, _, start, *_ = part.source.draw(2)
     groove = Triplets(tmp_path / "part", first=4).clip(triplet, "groove")
     assert torch.equal(pair.groove.z_BDT, groove.z_BDT[..., start : start + 48])
 

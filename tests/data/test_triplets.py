@@ -3,6 +3,7 @@ import torch
 
 from powermuse.data import triplets
 from powermuse.data.made_up import make_up_triplets
+from powermuse.data.render.mappings import MAPPINGS
 from powermuse.data.shards import Dataset
 from powermuse.data.triplets import Shard, Triplets, beat_frames
 from powermuse.recipe import Choice
@@ -45,6 +46,13 @@ def test_roles_and_counts(folder):
     assert len(data) == 5 and data.roles(2) == ("groove", "harmony", "truth.0") and data.truths(2) == 1
     assert len(Triplets(folder, "test")) == 0
     assert data.latent_mean().shape == (128,)
+
+
+def test_every_truth_tells_its_orchestration(tmp_path):
+    make_up_triplets(tmp_path / "set", Choice("mel"), FRAMES, count=3, truths=2)
+    names, data = list(MAPPINGS), Triplets(tmp_path / "set")
+    assert data.truths(1) == 2
+    assert [data.orchestrations(index) for index in range(3)] == [names[0:2], names[1:3], names[2:4]]
 
 
 def test_a_count_keeps_to_the_first_and_its_record_does_not_change_when_more_come(tmp_path):

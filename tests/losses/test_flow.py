@@ -29,6 +29,19 @@ def test_errors_are_0_on_the_truth_and_1_bit_a_note_on_a_guess():
     assert float(losses.notes_error(torch.full((2, NOTES, 11), -30.0), silent)) < 1e-6
 
 
+def test_clips_whose_notes_nobody_knows_teach_no_notes():
+    torch.manual_seed(0)
+    logits, notes = torch.randn(3, NOTES, 11, requires_grad=True), (torch.rand(3, NOTES, T) < 0.1).float()
+    some = notes.clone()
+    some[1] = -1.0
+    error = losses.notes_error(logits, some)
+    torch.testing.assert_close(error, losses.notes_error(logits[[0, 2]], notes[[0, 2]]))
+    (slope,) = torch.autograd.grad(error, logits)
+    assert not slope[1].any() and slope[0].any() and slope[2].any()
+    nothing = losses.notes_error(logits, torch.full((3, NOTES, T), -1.0))
+    assert nothing == 0 and not torch.autograd.grad(nothing, logits)[0].any()
+
+
 def test_terms_that_want_what_is_not_there_are_refused():
     z = torch.zeros(1, D, T)
     with pytest.raises(BadInput, match=r"flow\.truth wants composer=flow"):

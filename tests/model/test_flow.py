@@ -9,7 +9,7 @@ from torch import Tensor
 from powermuse.losses import flow as losses
 from powermuse.model.flow import NOTES, FlowCascade, tokens
 from powermuse.recipe import FlowRecipe
-from powermuse.types import BadInput, Noised, Proposal
+from powermuse.types import BadInput, Brief, Noised, Proposal
 
 D, T, DIMS = 8, 31, (3, 5, 24)
 SMALL = FlowRecipe(width=16, heads=2, draft_layers=2, refine_layers=2, pool=3, steps=4)
@@ -72,7 +72,7 @@ def test_a_composer_that_is_shown_noise_alone_knows_nothing_of_the_music():
     shown = []
     for given in (at_0, at_0._replace(music_BDT=other)):
         torch.manual_seed(0)
-        shown.append(model(proposal(), given).blend_BDT)
+        shown.append(model(proposal(), Brief(given)).blend_BDT)
     assert torch.equal(*shown)
 
 
@@ -120,6 +120,79 @@ def test_guidance_of_0_is_none_and_more_leans_further(steps, begin):
     assert 0 < apart[0] < apart[1]
 
 
+def told(*orchestrations: int) -> Brief:
+    return Brief(orchestration_B=torch.tensor(orchestrations))
+
+
+def test_an_orchestration_changes_the_draft_of_its_own_clip_and_0_and_none_leave_it_open():
+    model, given = unlike_its_start(made(orchestrations=["blocks", "hocket"]).eval()), proposal()
+
+    def draft(brief: Brief) -> Tensor:
+        return model(given, brief).drafts[0]
+
+    left_open = draft(Brief())
+    assert torch.equal(left_open, draft(told(0, 0)))
+    drafts = [left_open, draft(told(1, 1)), draft(told(2, 2))]
+    for i, k in ((0, 1), (0, 2), (1, 2)):
+        assert not torch.allclose(drafts[i], drafts[k])
+    mixed = draft(told(2, 0))
+    torch.testing.assert_close(mixed[0], drafts[2][0])
+    torch.testing.assert_close(mixed[1], left_open[1])
+
+
+@pytest.mark.parametrize(("steps", "begin"), [(0, "draft"), (4, "noise")])
+def test_what_is_composed_without_a_condition_is_still_of_the_orchestration_that_is_wanted(steps, begin):
+    """A guidance of -1 leans all the way to what would be composed without the rhythm."""
+    model = unlike_its_start(made(orchestrations=["blocks"], guidance=[-1.0], steps=steps, begin=begin).eval())
+
+    @torch.no_grad()
+    def composed(rhythm_of: int, brief: Brief) -> Tensor:
+        torch.manual_seed(0)
+        given = Proposal((proposal(rhythm_of).streams[0], *proposal().streams[1:]), None, {}, {})
+        blend: Tensor = model(given, brief).blend_BDT
+        return blend
+
+    torch.testing.assert_close(composed(0, told(1, 1)), composed(7, told(1, 1)), rtol=1e-3, atol=1e-3)
+    assert float((composed(0, told(1, 1)) - composed(0, told(0, 0))).abs().mean()) > 0.1
+
+
+def test_in_training_an_orchestration_is_left_open_now_and_then():
+    model = made(orchestrations=["blocks", "hocket"], drop=0.3)
+    wanted_B = torch.ones(2000, dtype=torch.long)
+    torch.manual_seed(0)
+    found_B = model._left_open(wanted_B)
+    assert found_B is not None and set(found_B.tolist()) == {0, 1}
+    assert abs(int(found_B.sum()) - 1400) < 103  # five standard deviations
+    assert model._left_open(None) is None
+    assert torch.equal(model.eval()._left_open(wanted_B), wanted_B)
+
+
+@pytest.mark.parametrize(("drop", "told_apart"), [(0.0, True), (1.0, False)])
+def test_what_is_left_open_in_training_does_not_reach_the_draft(drop, told_apart):
+    model = unlike_its_start(made(orchestrations=["blocks", "hocket"], drop=drop, drop_all=0.0))
+    first, second = (model(proposal(), told(i, i)).drafts[0] for i in (1, 2))
+    assert torch.equal(first, second) is not told_apart
+
+
+def test_where_the_draft_is_alone_the_second_stage_is_frozen_and_not_run(monkeypatch):
+    model = unlike_its_start(made(drop=0.0, drop_all=0.0))
+    assert model.refiner is not None and model.refines
+    refined = model.eval()(proposal()).blend_BDT
+    model.draft_alone()
+
+    def runs(*_: object) -> None:
+        raise AssertionError("the second stage was run")
+
+    monkeypatch.setattr(model.refiner, "forward", runs)
+    for training in (True, False):
+        for brief in (Brief(), Brief(noised(torch.randn(2, D, T), torch.rand(2)))):
+            composed = model.train(training)(proposal(), brief)
+            assert torch.equal(composed.blend_BDT, composed.drafts[0])
+    assert not torch.allclose(composed.blend_BDT, refined)
+    assert not any(p.requires_grad for p in model.refiner.parameters())
+    assert all(p.requires_grad for p in model.drafter.parameters())
+
+
 def test_without_a_second_stage_the_draft_is_the_blend():
     for model in (made(refine_layers=0), made(steps=0)):
         composed = model.eval()(proposal())
@@ -132,7 +205,7 @@ def test_one_step_of_a_flow_that_knows_the_answer_arrives_whatever_the_steps():
     for steps in (1, 4, 9):
         model = made(steps=steps).eval()
         assert model.refiner is not None
-        torch.nn.init.zeros_(model.refiner.outward.weight)  # so that it answers the draft, whatever the noise
+        torch.nn.init.zeros_(model.refiner.painter.outward.weight)  # so that it answers the draft, whatever the noise
         torch.testing.assert_close(model(proposal()).blend_BDT, model(proposal()).drafts[0], rtol=1e-4, atol=1e-4)
 
 
@@ -143,7 +216,7 @@ def test_a_small_one_learns_two_pieces_and_composes_them_from_noise():
     optimizer = torch.optim.Adam(model.parameters(), 4e-3)
     for _ in range(400):
         shown = noised(truth_BDT, torch.rand(2))
-        composed = model(given, shown)
+        composed = model(given, Brief(shown))
         loss = losses.draft_error(composed.drafts[0], truth_BDT)
         loss = loss + losses.velocity_error(composed.blend_BDT, truth_BDT, shown)
         optimizer.zero_grad()

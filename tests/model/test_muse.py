@@ -33,7 +33,7 @@ def test_the_cascade_composes_what_the_agent_proposes():
 
 
 def test_truth_cannot_reach_the_model_but_as_what_a_flow_learns_from():
-    assert list(inspect.signature(Muse.forward).parameters) == ["self", "groove", "harmony", "noised"]
+    assert list(inspect.signature(Muse.forward).parameters) == ["self", "groove", "harmony", "brief"]
     with pytest.raises(TypeError):  # a cascade takes no such thing
         _muse("groove")(_clip(1), _clip(2), "noised")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from powermuse.data.made_up import make_up_triplets
+from powermuse.data.made_up import make_up, make_up_triplets
+from powermuse.data.shards import Dataset
 from powermuse.recipe import Choice, Recipe
 from powermuse.training import checkpoint
 from powermuse.training.rehearsal import rehearse
@@ -120,6 +122,34 @@ def test_unity_is_a_share_and_like_notes_of_triplets_alone(folder, tmp_path):
         train(folder, tmp_path / "run", toy("data.notes=true"))
 
 
+def test_singles_are_a_share_of_unity_and_of_triplets_alone(folder, tmp_path):
+    def refused(match: str, *settings: str) -> None:
+        with pytest.raises(BadInput, match=match):
+            train(folder, tmp_path / "run", toy(*settings))
+
+    refused(r"data\.singles_share must be from 0 to 1, not 1\.5", *SETTINGS, "data.singles_share=1.5")
+    refused(r"data\.singles wants data\.unity above 0", *SETTINGS, f"data.singles={folder}")
+    refused(r"data\.singles wants data\.pairing=triplets, not shuffled", f"data.singles={folder}")
+
+
+def test_a_run_with_recordings_stops_and_goes_on_to_the_same_weights_and_keeps_to_them(folder, tmp_path):
+    recorded = tmp_path / "recorded"
+    make_up(recorded, Choice("mel"), 120, songs=5)
+    settings = (*SETTINGS, "data.unity=0.8", f"data.singles={recorded}", "data.notes=true")
+    train(folder, tmp_path / "whole", toy(*settings))
+    for pairs in (20, 48):
+        train(folder, tmp_path / "parts", toy(*settings, f"training.pairs={pairs}"))
+    train(folder, tmp_path / "without", toy(*SETTINGS, "data.unity=0.8", "data.notes=true"))
+    whole, parts, without = (end(tmp_path / name) for name in ("whole", "parts", "without"))
+    models = [name for name in whole if not name.startswith("means/")]
+    assert all(torch.equal(whole[name], parts[name]) for name in models)
+    assert not all(torch.equal(whole[name], without[name]) for name in models)
+    shutil.rmtree(recorded)
+    make_up(recorded, Choice("mel"), 120, songs=5, seed=1)
+    with pytest.raises(BadInput, match=r"was begun with data set singles\.sha256\."):
+        train(folder, tmp_path / "parts", toy(*settings))
+
+
 def test_a_run_whose_pairs_carry_notes_decodes_its_clips_and_comes_to_the_same_weights(folder, tmp_path):
     settings = (*SETTINGS, "training.pairs=8", "data.unity=0.5", "weights.mel.truth=1.0", "data.decode_frames=24")
     for notes in ("false", "true"):
@@ -134,3 +164,17 @@ def test_a_dry_run_proves_a_recipe_on_triplets(folder, real):
     shown = {proof.name: proof.shown for proof in rehearse(recipe, str(folder) if real else "")}
     assert ("from 6 clips, 6 to validate on" if real else "made-up clips") in shown["data"]
     assert "went on to the same weights" in shown["resume"]
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_a_dry_run_learns_from_recordings_too_made_up_ones_where_there_is_no_data_set(folder, real, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    if real:
+        make_up(Path("recorded"), Choice("mel"), 120)
+    read: list[Path] = []
+    crops = Dataset.crops
+    monkeypatch.setattr(Dataset, "crops", lambda data, *given: (read.append(data.folder), crops(data, *given))[1])
+    recipe = toy(*SETTINGS, "data.unity=1.0", "data.singles=recorded", "data.notes=true")
+    shown = {proof.name: proof.shown for proof in rehearse(recipe, str(folder) if real else "")}
+    assert "went on to the same weights" in shown["resume"]
+    assert {path.name for path in read} == ({"recorded", "singles"} if real else {"singles"})

@@ -4,12 +4,11 @@ Of every chord's time the latents are told as quantiles, each channel for itself
 the time, and when it is struck. In which order the frames of a chord come is not in it.
 """
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor
 
 QUANTILES = (0.1, 0.4, 0.7, 0.9, 1.0)
+_ALL_BUT_SIGN = 0x7FFFFFFF
 
 
 def rows(latent_dim: int) -> int:
@@ -18,13 +17,17 @@ def rows(latent_dim: int) -> int:
 
 
 def code(z_BDT: Tensor, states_BT: Tensor, together: int) -> Tensor:
-    """[B, 5 D + 1, T], constant while a chord holds, from latents and chord states of `together` frames each; its last
-    channel is 1, the others are in units of latents."""
-    told = [
-        torch.cat([_told(z_DT) for z_DT in clip_DT.split(_lengths(states_T, together, clip_DT.shape[-1]), dim=-1)], -1)
-        for clip_DT, states_T in zip(z_BDT, states_BT, strict=True)
-    ]
-    told_BRT = torch.stack(told)
+    """[B, 5 D + 1, T], constant while a chord holds, from latents (float32) and chord states of `together` frames each;
+    its last channel is 1, the others are in units of latents."""
+    state_BT = states_BT.repeat_interleave(together, dim=-1)[..., : z_BDT.shape[-1]]
+    begins_BT = torch.zeros_like(state_BT)
+    begins_BT[:, 1:] = state_BT.diff() != 0
+    chord_BT = begins_BT.cumsum(dim=-1)
+    first_BT = (begins_BT * torch.arange(begins_BT.shape[-1], device=z_BDT.device)).cummax(dim=-1).values
+    last_BT = first_BT + (chord_BT[:, :, None] == chord_BT[:, None]).sum(dim=-1) - 1
+    sorted_BDT = _sorted(z_BDT, chord_BT)
+    told = [_at(sorted_BDT, first_BT + (q * (last_BT - first_BT).double()).round().long()) for q in QUANTILES]
+    told_BRT = torch.cat(told, dim=1)
     return torch.cat([told_BRT, torch.ones_like(told_BRT[:, :1])], dim=1)
 
 
@@ -33,16 +36,14 @@ def unknown(z_BDT: Tensor) -> Tensor:
     return z_BDT.new_zeros(len(z_BDT), rows(z_BDT.shape[1]), z_BDT.shape[-1])
 
 
-def _lengths(states_T: Tensor, together: int, frames: int) -> list[int]:
-    """How many of `frames` frames each chord holds."""
-    borders = (1 + (states_T.diff() != 0).nonzero()[:, 0]) * together
-    edges = [0, *borders.tolist(), frames]
-    return [end - begin for begin, end in pairwise(edges)]
+def _sorted(z_BDT: Tensor, chord_BT: Tensor) -> Tensor:
+    """The latents of each chord by size, one chord after another."""
+    bits_BDT = z_BDT.detach().view(torch.int32)
+    # As integers, floats are in the order of their size, the negative ones turned round: behind the number of the
+    # chord they are sorted together with it, exactly.
+    size_BDT = bits_BDT ^ ((bits_BDT >> 31) & _ALL_BUT_SIGN)
+    return z_BDT.gather(-1, ((chord_BT << 32)[:, None] + size_BDT).argsort(dim=-1))
 
 
-def _told(z_DT: Tensor) -> Tensor:
-    """[5 D, T]: the quantiles of one chord, in every frame of it."""
-    frames = z_DT.shape[-1]
-    sorted_DT = z_DT.sort(dim=-1).values
-    found_DQ = sorted_DT[:, [round(q * (frames - 1)) for q in QUANTILES]]
-    return found_DQ.T.reshape(-1, 1).expand(-1, frames)
+def _at(x_BDT: Tensor, places_BT: Tensor) -> Tensor:
+    return x_BDT.gather(-1, places_BT[:, None].expand_as(x_BDT))

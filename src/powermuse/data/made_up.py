@@ -11,6 +11,7 @@ from powermuse import registry
 from powermuse.audio import features
 from powermuse.codecs import LATENT_RMS
 from powermuse.data import index, shards, triplets
+from powermuse.data.render.mappings import MAPPINGS
 from powermuse.data.render.score import Beat, Note, Part, Score
 from powermuse.data.shards import ClipInfo, FileInfo, Header
 from powermuse.data.triplets import Rendered, Shard
@@ -43,10 +44,11 @@ def make_up(folder: Path, codec: Choice, clip_frames: int, songs: int = 4, clips
 
 
 def make_up_triplets(
-    folder: Path, codec: Choice, clip_frames: int, count: int = 4, seed: int = 0, first: int = 0
+    folder: Path, codec: Choice, clip_frames: int, count: int = 4, seed: int = 0, first: int = 0, truths: int = 1
 ) -> None:
-    """Writes `count` triplets of such noise to each of train (numbers from `first` on) and val, each with one truth,
-    beats twice a second, and a kick and a bass note on each."""
+    """Writes `count` triplets of such noise to each of train (numbers from `first` on) and val, each with `truths`,
+    made by all orchestrations in turn, as they say; in each clip beats twice a second, a kick and a bass note on each.
+    """
     header = _header(codec, clip_frames)
     chance = np.random.default_rng(seed)
     beats = tuple(Beat(k / 2, k % 4 == 0) for k in range(int(2 * header.clip_s)))
@@ -54,11 +56,22 @@ def make_up_triplets(
     folder.mkdir(parents=True)
     for split, begin in (("train", first), ("val", 0)):
         part = Shard(begin, begin + count)
-        made = [_triplet(chance, header, f"{index:05d}", score) for index in range(*part)]
+        made = [_triplet(chance, header, index, truths, score) for index in range(*part)]
         (folder / split).mkdir()
         triplets.write_shard(folder / split / part.name, part, made)
         (folder / split / "plan.json").write_text("{}")
     (folder / "dataset.json").write_text(json.dumps(triplets.described(header, seed)))
+
+
+def stand_in(folder: Path, dataset: Path, codec: Choice) -> None:
+    """Makes `folder` a data set of the same clips, prepared or rendered, under other options of their codec."""
+    folder.mkdir()
+    for name in ("shards", "shards.npy", "names.json", *(f"{s}.npy" for s in shards.SPLITS), *shards.SPLITS):
+        if (dataset / name).exists():
+            (folder / name).symlink_to((dataset / name).absolute())
+    described = json.loads((dataset / "dataset.json").read_text())
+    described["header"]["codec_options"] = {**registry.defaults("codecs", codec.name), **codec.options}
+    (folder / "dataset.json").write_text(json.dumps(described))
 
 
 def fit_for_made_up(full: Recipe) -> Recipe:
@@ -72,13 +85,15 @@ def _parts(beats: tuple[Beat, ...]) -> tuple[Part, ...]:
     return Part("drums", 0, kick), Part("bass", 33, bass)
 
 
-def _triplet(chance: np.random.Generator, header: Header, name: str, score: Score) -> Rendered:
+def _triplet(chance: np.random.Generator, header: Header, index: int, truths: int, score: Score) -> Rendered:
+    name, orchestrations = f"{index:05d}", list(MAPPINGS)
+    made_by = [orchestrations[(index + k) % len(orchestrations)] for k in range(truths)]
     tensors: dict[str, torch.Tensor] = {}
-    roles = ("groove", "harmony", "truth.0")
+    roles = ("groove", "harmony", *(f"truth.{k}" for k in range(truths)))
     for role in roles:
         tensors[f"{name}/{role}"] = _clip(chance, header.latent_dim, header.clip_frames)
         tensors |= triplets.knowledge(f"{name}/{role}", score)
-    return Rendered(tensors, {}, {role: triplets.facts(score) for role in roles})
+    return Rendered(tensors, {"mappings": ", ".join(made_by)}, {role: triplets.facts(score) for role in roles})
 
 
 def _header(codec: Choice, clip_frames: int) -> Header:

@@ -9,6 +9,8 @@ from powermuse.data.triplets import Triplets
 
 LOW_PITCH, PITCHES = 21, 88
 """MIDI number of A0, and how many notes there are from it to C8."""
+UNKNOWN = -1.0
+"""What a roll holds where nobody knows the notes."""
 _BORDER = 1e-3
 """A time on the border of two frames, in frames: it belongs to the later, whichever side its float32 fell on."""
 
@@ -20,6 +22,11 @@ def crops(dataset: Triplets, indices: list[int], roles: list[str], starts: list[
         for index, role, start in zip(indices, roles, starts, strict=True)
     ]
     return torch.from_numpy(np.stack(rolls))
+
+
+def unknown(frames: int) -> Tensor:
+    """[1, 88, T]: the roll of a clip whose notes nobody knows."""
+    return torch.full((1, PITCHES, frames), UNKNOWN)
 
 
 def roll(notes_N5: np.ndarray, start: int, frames: int) -> np.ndarray:

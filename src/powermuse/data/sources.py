@@ -12,11 +12,13 @@ from powermuse.chance import number
 from powermuse.data import rolls
 from powermuse.data.pairs import PairSource, permuted, validation_source
 from powermuse.data.shards import Dataset, Header
+from powermuse.data.singles import Singles, open_singles
 from powermuse.data.triplets import Triplets, asked
 from powermuse.recipe import DataRecipe
-from powermuse.types import BadInput, Pair
+from powermuse.types import BadInput, Clip, Pair
 
 _VALIDATION_SEED = 0
+_RECORDING = "recording"
 _NUMBERS = 2.0**64
 """How many `number` may give."""
 
@@ -63,7 +65,9 @@ class Draw(NamedTuple):
     truth: int
     start: int
     alone: str = ""
-    """The role of the clip that is groove, harmony and truth at once; empty where each is its own."""
+    """The role of the clip that is groove, harmony and truth at once, or `recording`; empty where each is its own."""
+    recording: int = -1
+    """The row of the recording that it is then."""
 
     @property
     def roles(self) -> tuple[str, str, str]:
@@ -73,8 +77,8 @@ class Draw(NamedTuple):
 
 class TripletSource:
     """The pairs of rendered triplets, a share `unity` of which are one clip in all three places: the truth (2 of 3) or
-    the harmony; with `notes` those of each truth; with names of `orchestrations`, by which of them each truth was made.
-    Raises BadInput where there is none, or none long enough."""
+    the harmony, and for a share of them one of `singles`; with `notes` those of each truth; with names of
+    `orchestrations`, by which of them each truth was made. Raises BadInput where there is none, or none long enough."""
 
     def __init__(
         self,
@@ -85,9 +89,10 @@ class TripletSource:
         *,
         notes: bool = False,
         orchestrations: Sequence[str] = (),
+        singles: Singles | None = None,
     ) -> None:
         self.dataset, self.crop_frames, self.seed, self.unity, self.notes = dataset, crop_frames, seed, unity, notes
-        self.orchestrations = list(orchestrations)
+        self.orchestrations, self.singles = list(orchestrations), singles
         where = f"{dataset.folder}: the {dataset.split} split"
         if len(dataset) == 0:
             raise BadInput(
@@ -102,12 +107,8 @@ class TripletSource:
     def batch(self, seen: int, size: int) -> Pair:
         """Pairs `seen` to `seen + size` of the run, each with a truth."""
         draws = [self.draw(seen + i) for i in range(size)]
-        indices, starts = [d.triplet for d in draws], [d.start for d in draws]
-        grooves, harmonies, truths = (list(roles) for roles in zip(*(d.roles for d in draws), strict=True))
-        groove, harmony, truth = (
-            self.dataset.crops(indices, roles, starts, self.crop_frames) for roles in (grooves, harmonies, truths)
-        )
-        notes_BQT = rolls.crops(self.dataset, indices, truths, starts, self.crop_frames) if self.notes else None
+        groove, harmony, truth = (self._clips(draws, [d.roles[place] for d in draws]) for place in range(3))
+        notes_BQT = torch.cat([self._notes(d) for d in draws]) if self.notes else None
         return Pair(groove, harmony, truth, notes_BQT, self._orchestrations(draws) if self.orchestrations else None)
 
     def draw(self, seen: int) -> Draw:
@@ -116,17 +117,41 @@ class TripletSource:
         index = self.dataset.numbers[permuted(position, len(self.dataset), f"{self.seed}/order/{epoch}")]
         free = self.dataset.header.clip_frames - self.crop_frames
         truth = number(f"{self.seed}/truth/{seen}") % self.dataset.truths(index)
-        return Draw(index, truth, number(f"{self.seed}/start/{seen}") % (free + 1), self._alone(seen, truth))
+        return Draw(index, truth, number(f"{self.seed}/start/{seen}") % (free + 1), *self._alone(seen, truth))
+
+    def _clips(self, draws: list[Draw], roles: list[str]) -> Clip:
+        """The clip of each pair in the role that it has there; beats are known where those of all are."""
+        clips = [self._clip(draw, role) for draw, role in zip(draws, roles, strict=True)]
+        fields = zip(*clips, strict=True)
+        return Clip(*(None if any(x is None for x in xs) else torch.cat(xs) for xs in fields))  # type: ignore[arg-type]
+
+    def _clip(self, draw: Draw, role: str) -> Clip:
+        if self.singles is not None and role == _RECORDING:
+            return self.singles.dataset.crops([draw.recording], [draw.start], self.crop_frames)
+        return self.dataset.crops([draw.triplet], [role], [draw.start], self.crop_frames)
+
+    def _notes(self, draw: Draw) -> Tensor:
+        """[1, 88, T]: what the truth of a pair plays."""
+        if draw.alone == _RECORDING:
+            return rolls.unknown(self.crop_frames)
+        return rolls.crops(self.dataset, [draw.triplet], [draw.roles[2]], [draw.start], self.crop_frames)
 
     def _orchestrations(self, draws: list[Draw]) -> Tensor:
         """[B], counted from 1; 0 where one clip is all three, or of a way that has no name here."""
         names = ["" if d.alone else self.dataset.orchestrations(d.triplet)[d.truth] for d in draws]
         return torch.tensor([1 + self.orchestrations.index(n) if n in self.orchestrations else 0 for n in names])
 
-    def _alone(self, seen: int, truth: int) -> str:
-        if number(f"{self.seed}/unity/{seen}") >= self.unity * _NUMBERS:
-            return ""
-        return "harmony" if number(f"{self.seed}/alone/{seen}") % 3 == 0 else f"truth.{truth}"
+    def _alone(self, seen: int, truth: int) -> tuple[str, int]:
+        """What is all three clips of a pair, and the row of a recording; see `Draw`."""
+        if not self._falls("unity", seen, self.unity):
+            return "", -1
+        if self.singles is not None and self._falls("single", seen, self.singles.share):
+            return _RECORDING, number(f"{self.seed}/recording/{seen}") % len(self.singles.dataset)
+        return "harmony" if number(f"{self.seed}/alone/{seen}") % 3 == 0 else f"truth.{truth}", -1
+
+    def _falls(self, what: str, seen: int, share: float) -> bool:
+        """Whether a pair is of the share that has something."""
+        return number(f"{self.seed}/{what}/{seen}") < share * _NUMBERS
 
 
 def open_data(
@@ -154,11 +179,14 @@ def _open_triplets(
 ) -> Opened:
     train_count, val_count = known or (wanted.triplets or None, None)
     train, val = Triplets(folder, "train", train_count, wanted.first), Triplets(folder, "val", val_count)
+    singles = open_singles(wanted, train.header)
     with_them: dict[str, Any] = {"notes": wanted.notes, "orchestrations": orchestrations}
-    source = TripletSource(train, wanted.crop_frames, seed, wanted.unity, **with_them)
+    source = TripletSource(train, wanted.crop_frames, seed, wanted.unity, **with_them, singles=singles)
     validation = TripletSource(val, wanted.crop_frames, _VALIDATION_SEED, **with_them) if len(val) else None
     identity = {
         **asdict(train.header), "seed": train.seed, "triplets": {"train": len(train), "val": len(val)},
         "sha256": {**train.record, **(val.record if len(val) else {})},
     }  # fmt: skip
+    if singles is not None:
+        identity["singles"] = {"clips": len(singles.dataset), "sha256": singles.dataset.record}
     return Opened(train, source, validation, len(val), identity, (len(train), len(val)))

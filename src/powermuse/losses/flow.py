@@ -43,10 +43,15 @@ def velocity_error(clean_BDT: Tensor, truth_BDT: Tensor, noised: Noised | None) 
 
 
 def notes_error(logits_BQN: Tensor | None, notes_BQT: Tensor | None) -> Tensor:
-    """Cross-entropy of note logits [B, 88, N] against what sounds [B, 88, T], in bits a note and token; N tokens take
-    turns over the T frames. Raises BadInput where either is not there."""
+    """Cross-entropy of note logits [B, 88, N] against what sounds [B, 88, T], in bits a note and token, a mean over the
+    clips whose notes are known (none of them -1), 0 where there is no such clip; N tokens take turns over the T frames.
+    Raises BadInput where either is not there."""
     if logits_BQN is None or notes_BQT is None:
         raise BadInput("weights: notes.truth wants composer=flow, and rendered triplets with data.notes=true")
     wanted_BQN = F.adaptive_max_pool1d(notes_BQT.to(logits_BQN), logits_BQN.shape[-1])
+    known_B = (wanted_BQN.amin(dim=(1, 2)) >= 0.0).to(logits_BQN)
     weight = torch.tensor(_NOTE_WEIGHT, device=logits_BQN.device)
-    return F.binary_cross_entropy_with_logits(logits_BQN, wanted_BQN, pos_weight=weight) / 0.6931
+    error_BQN = F.binary_cross_entropy_with_logits(
+        logits_BQN, wanted_BQN.clamp_min(0.0), pos_weight=weight, reduction="none"
+    )
+    return (known_B * error_BQN.mean(dim=(1, 2))).sum() / known_B.sum().clamp_min(1.0) / 0.6931

@@ -56,6 +56,14 @@ class FlowCascade(nn.Module):
         self.recipe, self.latent_dim = recipe, latent_dim
         self.drafter = Drafter(stream_dims, latent_dim, recipe, palette)
         self.refiner = Refiner(latent_dim, recipe, self.drafter.paints) if recipe.refine_layers else None
+        self.refines = self.refiner is not None
+        """Whether the second stage is to be run."""
+
+    def draft_alone(self) -> None:
+        """From now on nothing reaches the second stage, neither tokens nor gradients: the draft is the blend."""
+        if self.refiner is not None:
+            self.refiner.requires_grad_(False)
+        self.refines = False
 
     def forward(self, proposal: Proposal, brief: Brief = _NOTHING_SAID) -> Composition:
         """With `brief.noised`, the latents that one step finds behind the noise; without, a composition from noise of
@@ -64,7 +72,7 @@ class FlowCascade(nn.Module):
         frames = streams[0].shape[-1]
         known = self.drafter(streams, self._kept(streams) if self.training else None, self._left_open(wanted_B))
         draft_BDT = self._latents(known.draft_BNE, frames)
-        if self.refiner is None or (noised is None and (self.training or self.recipe.steps == 0)):
+        if self.refiner is None or not self.refines or (noised is None and (self.training or self.recipe.steps == 0)):
             heard_BNE = known.draft_BNE if self.training else self._guided_draft(streams, known, wanted_B)
             blend_BDT = self._latents(heard_BNE, frames)
         elif noised is not None:

@@ -53,8 +53,8 @@ class Learner:
         flow, named = self.bare_model.cascade, self.objective.weights.keys()
         if not isinstance(flow, FlowCascade):
             return
-        if flow.refiner is not None and "flow.truth" not in named:
-            flow.refiner.requires_grad_(False)
+        if "flow.truth" not in named:
+            flow.draft_alone()
         if named == {"flow.truth"}:
             flow.drafter.requires_grad_(False)
 
@@ -141,8 +141,7 @@ class Learner:
     def _noised(self, pair: Pair, which: int) -> Noised | None:
         """The truth behind noise, for a composer that learns to find it: at times of a logistic normal distribution
         (Esser et al., ICML 2024), in validation evenly spread ones under the same noise each time."""
-        refines = self.bare_model.cascade.refiner is not None and "flow.truth" in self.objective.weights
-        if not refines or pair.truth is None:
+        if not self.bare_model.cascade.refines or pair.truth is None:
             return None
         truth_BDT = pair.truth.z_BDT
         if self.model.training:

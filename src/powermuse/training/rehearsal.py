@@ -1,6 +1,6 @@
 """The dry run: everything that a run of a recipe will need is done once at toy size, in a temporary folder."""
 
-import json
+import dataclasses
 import math
 import signal
 import tempfile
@@ -20,8 +20,7 @@ from powermuse.agents import Agent
 from powermuse.audio import clips, files
 from powermuse.codecs import Codec
 from powermuse.composing.composer import PEAK, Composer
-from powermuse.data.made_up import fit_for_made_up, make_up, make_up_triplets
-from powermuse.data.shards import SPLITS
+from powermuse.data.made_up import fit_for_made_up, make_up, make_up_triplets, stand_in
 from powermuse.data.sources import Source, open_data
 from powermuse.objective import Objective
 from powermuse.outline import blank_model
@@ -88,6 +87,7 @@ class _Rehearsal:
 
     def __init__(self, full: Recipe, dataset: str, folder: Path) -> None:
         self.full, self.dataset, self.folder = full if dataset else fit_for_made_up(full), dataset, folder
+        self._data, self._singles = folder / "data", folder / "singles"
         self.codec_class: type[Codec] = registry.find("codecs", full.codec.name)[1]
 
     def recipe(self) -> str:
@@ -106,6 +106,8 @@ class _Rehearsal:
             frames = self.toy.data.crop_frames + _SPARE_FRAMES
             make = make_up_triplets if self.full.data.pairing == "triplets" else make_up
             make(self._data, self.toy.codec, frames)
+            if self.full.data.singles:
+                make_up(self._singles, self.toy.codec, frames)
             level = _check_pair(self._toy_source.batch(0, PAIRS))
             return f"{PAIRS} pairs of {self.toy.data.crop_frames} frames, made-up clips of RMS {level:.2f}"
         opened = open_data(
@@ -114,7 +116,10 @@ class _Rehearsal:
         runs.check_codec(self.full, opened.data.header, opened.data.folder)
         level = _check_pair(opened.source.batch(0, PAIRS))
         validated = opened.validation_clips if opened.validation else "none"
-        self._see_through_stand_in(opened.data.folder)
+        # Under the toy codec: a real decoder would take minutes over the losses.
+        stand_in(self._data, opened.data.folder, self.toy.codec)
+        if self.full.data.singles:
+            stand_in(self._singles, Path(self.full.data.singles), self.toy.codec)
         return (
             f"{PAIRS} pairs of {self.full.data.crop_frames} frames from {len(opened.data)} clips, {validated} to "
             f"validate on, latents of RMS {level:.2f}"
@@ -227,7 +232,9 @@ class _Rehearsal:
     @cached_property
     def toy(self) -> Recipe:
         """What is trained here in the place of the full recipe."""
-        return toy(self.full, self._blank_agent, *self._objective.least_frames(self.full.data.decode_stretches))
+        small = toy(self.full, self._blank_agent, *self._objective.least_frames(self.full.data.decode_stretches))
+        singles = str(self._singles) if self.full.data.singles else ""
+        return dataclasses.replace(small, data=dataclasses.replace(small.data, singles=singles))
 
     @cached_property
     def _untrained(self) -> Trainer:
@@ -252,21 +259,6 @@ class _Rehearsal:
     @property
     def _toy_source(self) -> Source:
         return open_data(self._data, self.toy.data, 0, orchestrations=self.toy.flow.orchestrations).source
-
-    @property
-    def _data(self) -> Path:
-        return self.folder / "data"
-
-    def _see_through_stand_in(self, dataset: Path) -> None:
-        """The same clips under the name of the toy codec: a real decoder would take minutes over the losses."""
-        self._data.mkdir()
-        for name in ("shards", "shards.npy", "names.json", *(f"{split}.npy" for split in SPLITS), *SPLITS):
-            if (dataset / name).exists():
-                (self._data / name).symlink_to((dataset / name).absolute())
-        described = json.loads((dataset / "dataset.json").read_text())
-        options = {**registry.defaults("codecs", self.toy.codec.name), **self.toy.codec.options}
-        described["header"]["codec_options"] = options
-        (self._data / "dataset.json").write_text(json.dumps(described))
 
     def _trainer(self, run: str, on_progress: Callable[[Progress], None] = lambda _: None) -> Trainer:
         return Trainer(self.toy, str(self._data), str(self.folder / run), on_progress)

@@ -27,8 +27,8 @@ _NOT_NEGATIVE = (
     "tracking.listen", "data.triplets", "data.first", "training.warmup", "training.cooldown",
 )  # fmt: skip
 
-_SHARES = ("data.unity", "training.final_share")
-_OF_TRIPLETS = ("data.unity", "data.notes")
+_SHARES = ("data.unity", "data.singles_share", "training.final_share")
+_OF_TRIPLETS = ("data.unity", "data.singles", "data.notes")
 """What prepared data sets do not know."""
 
 
@@ -78,6 +78,8 @@ def check_settings(wanted: Recipe) -> None:
     for key in _OF_TRIPLETS:
         if settings[key] and wanted.data.pairing != "triplets":
             raise BadInput(f"{key} wants data.pairing=triplets, not {wanted.data.pairing}")
+    if wanted.data.singles and not wanted.data.unity:
+        raise BadInput("data.singles wants data.unity above 0: a share of the single clips is recordings")
     if not 0.0 <= wanted.training.ema < 1.0:
         raise BadInput(f"training.ema must be from 0 to below 1, not {wanted.training.ema}")
     betas = wanted.training.betas

@@ -1,0 +1,115 @@
+"""The stages of a flow: the draft learns alone, then the second stage, or both."""
+
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from powermuse import recipe
+from powermuse.data.made_up import make_up_triplets
+from powermuse.model.flow import Refiner
+from powermuse.recipe import Choice, Recipe
+from powermuse.training import checkpoint
+from powermuse.training.trainer import Trainer
+
+TOY = """
+name: toy flow
+codec: {name: mel}
+agent: {name: factors}
+composer: flow
+flow: {width: 16, heads: 2, draft_layers: 1, refine_layers: 1, steps: 2, orchestrations: [blocks, hocket]}
+data: {pairing: triplets, crop_frames: 48, unity: 0.25, notes: true}
+training:
+  {pairs: 16, batch: 4, learning_rate: 1.0e-2, threads: 1, log_every: 8, validate_every: 8, validation_pairs: 4,
+  save_every: 8, ema: 0.5}
+tracking: {mlflow: false, listen: 0}
+weights: {draft.truth: 1.0, flow.truth: 1.0, notes.truth: 1.0}
+"""
+DRAFT_ALONE = "weights.flow.truth=0"
+Tensors = dict[str, torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "set"
+    make_up_triplets(folder, Choice("mel"), clip_frames=60)
+    return folder
+
+
+def toy(*overrides: str) -> Recipe:
+    return recipe.parse(TOY, "toy", list(overrides))
+
+
+def begun(data: Path, run: Path, *overrides: str) -> Trainer:
+    return Trainer(toy(*overrides), str(data), str(run), lambda _: None)
+
+
+def weights_of(trainer: Trainer) -> Tensors:
+    return {name: t.clone() for name, t in trainer.learner.bare_model.state_dict().items()}
+
+
+def changed(before: Tensors, after: Tensors) -> set[str]:
+    """Which parts of the composer are not what they were: drafter, refiner."""
+    return {name.split(".")[1] for name in before if not torch.equal(before[name], after[name])}
+
+
+def end(run: Path) -> Tensors:
+    kept = checkpoint.load(checkpoint.found(run / "checkpoints")[-1])
+    return {f"{group}/{name}": t for group, tensors in kept.tensors.items() for name, t in tensors.items()}
+
+
+def forbid_refining(patch: pytest.MonkeyPatch) -> None:
+    def refines(*_: object) -> None:
+        raise AssertionError("the second stage was run")
+
+    patch.setattr(Refiner, "forward", refines)
+
+
+def test_both_stages_learn_where_the_flow_has_a_weight(data, tmp_path):
+    trainer = begun(data, tmp_path / "run")
+    before = weights_of(trainer)
+    trainer.fit()
+    assert changed(before, weights_of(trainer)) == {"drafter", "refiner"}
+
+
+def test_the_composer_learns_the_orchestrations_that_its_pairs_tell(data, tmp_path):
+    """Of the four triplets one has a truth in blocks, none a hocket."""
+    trainer = begun(data, tmp_path / "run", "training.weight_decay=0")
+    name = "cascade.drafter.orchestration.weight"
+    before = weights_of(trainer)[name]
+    trainer.fit()
+    moved = (weights_of(trainer)[name] != before).any(dim=1)
+    assert moved.tolist() == [True, True, False]
+
+
+def test_without_it_the_draft_learns_alone_and_the_second_stage_is_not_run(data, tmp_path, monkeypatch):
+    forbid_refining(monkeypatch)
+    trainer = begun(data, tmp_path / "run", DRAFT_ALONE, "tracking.listen=1")
+    before = weights_of(trainer)
+    trainer.fit()
+    assert changed(before, weights_of(trainer)) == {"drafter"}
+    assert list((tmp_path / "run/listen").glob("*16.flac")), "what there is to hear is the draft"
+
+
+def test_it_stops_and_goes_on_to_the_same_weights(data, tmp_path):
+    begun(data, tmp_path / "whole", DRAFT_ALONE).fit()
+    for pairs in (8, 16):
+        begun(data, tmp_path / "parts", DRAFT_ALONE, f"training.pairs={pairs}").fit()
+    whole, parts = end(tmp_path / "whole"), end(tmp_path / "parts")
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole if not name.startswith("means/"))
+
+
+def test_what_it_comes_to_is_where_the_next_stage_begins(data, tmp_path):
+    begun(data, tmp_path / "first", DRAFT_ALONE).fit()
+    trainer = begun(data, tmp_path / "second", f"training.begin_from={tmp_path / 'first'}")
+    stored = safetensors.torch.load_file(tmp_path / "first/model.safetensors")
+    before = weights_of(trainer)
+    assert before.keys() == stored.keys() and not changed(before, stored)
+    trainer.fit()
+    assert changed(before, weights_of(trainer)) == {"drafter", "refiner"}
+    third = begun(data, tmp_path / "third", DRAFT_ALONE, f"training.begin_from={tmp_path / 'second'}")
+    before = weights_of(third)
+    third.fit()
+    assert changed(before, weights_of(third)) == {"drafter"}
