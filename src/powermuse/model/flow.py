@@ -163,7 +163,10 @@ class Drafter(nn.Module):
         *running, lasting = stream_dims
         width = recipe.width
         self.recipe, self.latent_dim, self.palette = recipe, latent_dim, palette
-        self.inward = nn.ModuleList(nn.Linear(dim * recipe.pool, width) for dim in running)
+        # Each as loud as the others, or a sparse rhythm of three bands would hardly be heard beside six hundred levels.
+        self.inward = nn.ModuleList(
+            nn.Sequential(nn.Linear(dim * recipe.pool, width), nn.LayerNorm(width)) for dim in running
+        )
         self.mood = nn.Sequential(nn.Linear(lasting, width), nn.SiLU(), nn.Linear(width, width))
         self.missing = nn.Parameter(0.02 * torch.randn(len(stream_dims), width))
         self.orchestration = nn.Embedding(1 + len(recipe.orchestrations), width)
