@@ -113,3 +113,15 @@ def test_what_it_comes_to_is_where_the_next_stage_begins(data, tmp_path):
     before = weights_of(third)
     third.fit()
     assert changed(before, weights_of(third)) == {"drafter"}
+
+
+def test_a_second_stage_may_begin_where_there_was_none_and_leave_the_draft_as_it_is(data, tmp_path):
+    begun(data, tmp_path / "first", DRAFT_ALONE, "flow.refine_layers=0").fit()
+    flow_alone = ("weights.draft.truth=0", "weights.notes.truth=0", f"training.begin_from={tmp_path / 'first'}")
+    trainer = begun(data, tmp_path / "second", *flow_alone)
+    stored = safetensors.torch.load_file(tmp_path / "first/model.safetensors")
+    before = weights_of(trainer)
+    assert before.keys() > stored.keys()
+    assert all(torch.equal(before[name], tensor) for name, tensor in stored.items())
+    trainer.fit()
+    assert changed(before, weights_of(trainer)) == {"refiner"}
