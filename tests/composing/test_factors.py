@@ -1,7 +1,8 @@
-"""Factors on the command line: where each comes from, how far it is insisted on, and variations."""
+"""Factors on the command line: where each comes from, how far it is insisted on, orchestrations and variations."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,9 @@ name: small factors
 codec: {name: mel, options: {inversion_steps: 8, phase_steps: 4}}
 agent: {name: factors}
 composer: flow
-flow: {width: 16, heads: 2, draft_layers: 1, refine_layers: 1, steps: 2, guidance: [0.0, 0.5]}
+flow:
+  {width: 16, heads: 2, draft_layers: 1, refine_layers: 1, steps: 2, guidance: [0.0, 0.5],
+  orchestrations: [blocks, "held: no", "off"]}
 weights: {draft.truth: 1.0}
 """
 OWN = dict.fromkeys(factors.FACTORS, (None, None))
@@ -59,6 +62,26 @@ def test_variations_are_numbered_differ_and_are_what_their_seeds_give(shop, tmp_
     assert not (tmp_path / "blend.wav").exists()
 
 
+def told(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def test_variations_take_the_orchestrations_in_their_turn(shop, tmp_path):
+    assert compose(shop, tmp_path / "blend.wav", "--variations", "3", "--seed", "5") == 0
+    assert [told(tmp_path / f"blend-{i}.json")["orchestration"] for i in (1, 2, 3)] == ["off", "blocks", "held: no"]
+
+
+def test_the_orchestration_asked_for_is_the_one_heard(shop, tmp_path):
+    assert compose(shop, tmp_path / "asked.wav", "--seed", "5", "--orchestration", "blocks") == 0
+    assert compose(shop, tmp_path / "own.wav", "--seed", "5", "--orchestration", "off") == 0
+    assert compose(shop, tmp_path / "turn.wav", "--seed", "5") == 0
+    assert told(tmp_path / "asked.json")["orchestration"] == "blocks"
+    assert np.array_equal(sound(tmp_path / "own.wav"), sound(tmp_path / "turn.wav"))
+    assert not np.allclose(sound(tmp_path / "own.wav"), sound(tmp_path / "asked.wav"))
+    assert compose(shop, tmp_path / "all.wav", "--variations", "2", "--orchestration", "held: no") == 0
+    assert {told(tmp_path / f"all-{i}.json")["orchestration"] for i in (1, 2)} == {"held: no"}
+
+
 def test_a_factor_from_the_other_clip_is_heard(shop, tmp_path):
     assert compose(shop, tmp_path / "own.wav") == 0
     assert compose(shop, tmp_path / "stated.wav", "--rhythm-from", "groove", "--colour-from", "harmony") == 0
@@ -92,6 +115,9 @@ def test_strengths_become_guidance_on_top_of_the_models_own(shop):
         (["--harmony-strength", "11"], "--harmony-strength must be from 0 to 10"),
         (["--harmony-strength", "nan"], "--harmony-strength must be from 0 to 10"),
         (["--variations", "0"], "--variations must be at least 1"),
+        (["--orchestration", "waltz"], "model knows blocks, held: no, off; not 'waltz'"),
+        (["--orchestration", "Blocks"], "not 'Blocks'"),
+        (["--orchestration", ""], "not ''"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -101,10 +127,18 @@ def test_what_makes_no_sense_is_said_and_nothing_written(shop, tmp_path, capsys:
     except SystemExit as ended:
         status = int(ended.code or 0)
     assert status == 2
-    assert words in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
 def test_a_model_without_factors_says_so():
     with pytest.raises(BadInput, match="starter: its agent is masking"):
         factors.overrides("starter", {**OWN, "rhythm": ((0.0, 1.0), None)})
+
+
+def test_a_model_without_orchestrations_says_so(shop, tmp_path, capsys: Capture):
+    sources = (str(shop / "a.wav"), str(shop / "b.wav"))
+    assert main(["compose", *sources, "-o", str(tmp_path / "blend.wav"), "--orchestration", "blocks"]) == 2
+    assert capsys.readouterr().err == "powermuse: --orchestration: model starter tells no orchestrations apart\n"
+    assert not list(tmp_path.iterdir())

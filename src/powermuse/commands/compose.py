@@ -18,7 +18,8 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         description="Composes a clip with the rhythm of GROOVE and the harmony of HARMONY. Beside OUT it writes a\n"
         "report (OUT's name with .json) and a picture (.png). The blend is as long as the longer\n"
         "clip; the shorter is looped.",
-        epilog="example: powermuse compose examples/groove.ogg examples/harmony.ogg -o blend.wav",
+        epilog="examples: powermuse compose examples/groove.ogg examples/harmony.ogg -o blend.wav\n"
+        "          powermuse compose A B -o blend.wav --model factors --orchestration arpeggio",
     )
     command.add_argument("groove", metavar="GROOVE", help="sound file that gives the rhythm")
     command.add_argument("harmony", metavar="HARMONY", help="sound file that gives chords, melody and colour")
@@ -39,12 +40,14 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
             help=f"how far the {factor} is insisted on: 1 as trained, 0 not at all, 2 more than it is there",
         )  # fmt: skip
     command.add_argument(
-        "--variations",
-        type=int,
-        default=1,
-        metavar="N",
-        help="write N blends, OUT-1 to OUT-N, with seeds from --seed on",
-    )
+        "--orchestration", metavar="NAME",
+        help="how drum hits become notes: a name from the model's recipe (flow.orchestrations), by the seed where none "
+        "is given; a model without that exits with status 2",
+    )  # fmt: skip
+    command.add_argument(
+        "--variations", type=int, default=1, metavar="N",
+        help="write N blends, OUT-1 to OUT-N, with seeds from --seed on; without --orchestration each with the next",
+    )  # fmt: skip
     return command, _compose
 
 
@@ -63,7 +66,8 @@ def _compose(options: argparse.Namespace) -> int:
     for out in outs:
         report.check_free(out)
     chosen = {name: (getattr(options, f"{name}_from"), getattr(options, f"{name}_strength")) for name in FACTORS}
-    model = weights.load_model(options.model, factors.overrides(options.model, chosen))
+    settings = factors.overrides(options.model, chosen, options.orchestration)
+    model = weights.load_model(options.model, settings)
     for seed, out in enumerate(outs, start=options.seed):
         _one(options, model, seed, out)
     return 0
@@ -81,10 +85,11 @@ def _one(options: argparse.Namespace, model: Any, seed: int, out: str) -> None:
         update("report", 0, 1)
         told = report.write(blend, out)
     rhythm = told["rhythm"]
+    orchestrated = f"; orchestration {told['orchestration']}" if "orchestration" in told else ""
     print(
         f"{out}: {told['blend']['seconds']:.1f} s at {told['blend']['level_db']:.1f} dBFS, onset correlation "
         f"{rhythm['groove']['onset_correlation']:.2f} to the groove, "
-        f"{rhythm['harmony']['onset_correlation']:.2f} to the harmony"
+        f"{rhythm['harmony']['onset_correlation']:.2f} to the harmony{orchestrated}"
     )
     print(f"report and picture: {', '.join(map(str, report_paths(out)))}")
 

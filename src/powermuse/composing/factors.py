@@ -1,18 +1,29 @@
-"""Where each factor of a blend comes from and how far it is insisted on, as settings of a model's recipe."""
+"""Where each factor of a blend comes from, how far it is insisted on, and how hits become notes, as settings of a
+model's recipe."""
+
+import json
 
 from powermuse import recipe, weights
 from powermuse.agents.factors import FACTORS, streams_of
+from powermuse.recipe import Recipe
 from powermuse.types import BadInput
 
 Chosen = dict[str, tuple[tuple[float, float] | None, float | None]]
 """Of each factor its shares from groove and harmony and its strength; None leaves the model's own."""
 
 
-def overrides(model: str, chosen: Chosen) -> list[str]:
-    """The settings of `weights.load_model` that make a model compose so. Raises BadInput where it has no factors."""
-    if all(shares is None and strength is None for shares, strength in chosen.values()):
+def overrides(model: str, chosen: Chosen, orchestration: str | None = None) -> list[str]:
+    """The settings of `weights.load_model` that make a model compose so, with one of the orchestrations that it knows.
+    Raises BadInput where it has no factors, or not that orchestration."""
+    of_factors = any(shares is not None or strength is not None for shares, strength in chosen.values())
+    if not of_factors and orchestration is None:
         return []
     run = recipe.load(str(weights.find_model(model) / "recipe.yaml"))
+    told = _of_factors(model, run, chosen) if of_factors else []
+    return told if orchestration is None else [*told, _of_orchestration(model, run, orchestration)]
+
+
+def _of_factors(model: str, run: Recipe, chosen: Chosen) -> list[str]:
     if run.agent.name != "factors" or run.composer != "flow":
         raise BadInput(f"model {model}: its agent is {run.agent.name}; only a model of factors takes them apart")
     told = [f"agent.options.{name}_from={list(s)}" for name, (s, _) in chosen.items() if s is not None]
@@ -27,3 +38,12 @@ def overrides(model: str, chosen: Chosen) -> list[str]:
             for i in places[name]:
                 guidance[i] = (1.0 + guidance[i]) * strength - 1.0
     return [*told, f"flow.guidance={guidance}"]
+
+
+def _of_orchestration(model: str, run: Recipe, wanted: str) -> str:
+    known = run.flow.orchestrations if run.composer == "flow" else []
+    if not known:
+        raise BadInput(f"--orchestration: model {model} tells no orchestrations apart")
+    if wanted not in known:
+        raise BadInput(f"--orchestration: model {model} knows {', '.join(known)}; not {wanted!r}")
+    return f"flow.orchestration={json.dumps(wanted, ensure_ascii=False)}"  # quoted, a name may hold what YAML reads
