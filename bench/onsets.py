@@ -1,5 +1,5 @@
 """How well our onset detector and librosa's find the notes of rendered clips: `python bench/onsets.py SOUNDFONT`.
-Needs the extras `render` and `eval`."""
+Needs tinysoundfont and the extra `eval`."""
 
 import sys
 

@@ -1,5 +1,5 @@
 """How the Fréchet distance, the flux and the roll-off answer to blur, noise and a missing treble, with the clips of
-bench/chords.py as real music: `python bench/quality.py SOUNDFONT [CLIPS]`. Needs the extras `render` and `judges`."""
+bench/chords.py as real music: `python bench/quality.py SOUNDFONT [CLIPS]`. Needs tinysoundfont, the extra `judges`."""
 
 import sys
 

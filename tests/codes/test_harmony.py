@@ -75,6 +75,14 @@ def test_it_reads_what_the_reader_of_the_benchmark_reads():
     assert names == [f"{chords.PITCH_NAMES[notes[0]]}:maj" for notes, _ in spans]
 
 
+def test_the_nearest_state_to_a_code_is_its_own_and_to_a_mix_that_of_the_larger_share():
+    states_BT = torch.arange(85)[None]
+    codes_BRT = harmony.told(torch.zeros(1, 24, 4 * 85), states_BT)
+    assert torch.equal(harmony.nearest(codes_BRT), states_BT.repeat_interleave(4, dim=-1))
+    mixed = 0.6 * codes_BRT + 0.4 * codes_BRT.roll(4 * 31, dims=-1)
+    assert torch.equal(harmony.nearest(mixed), states_BT.repeat_interleave(4, dim=-1))
+
+
 def test_a_clip_in_a_batch_is_read_as_it_is_alone():
     clips = torch.cat([chroma((C_MAJOR, 300), (A_MINOR, 300)), chroma((A_MINOR, 600)), torch.zeros(1, 24, 600)])
     together = harmony.code(clips)

@@ -12,7 +12,9 @@ import sounds
 from powermuse import recipe, weights
 from powermuse.audio import files
 from powermuse.cli import main
-from powermuse.composing import factors
+from powermuse.composing import factors, notes
+from powermuse.composing.composer import Composer
+from powermuse.data.render import midi
 from powermuse.types import BadInput
 
 Capture = pytest.CaptureFixture[str]
@@ -80,6 +82,37 @@ def test_the_orchestration_asked_for_is_the_one_heard(shop, tmp_path):
     assert not np.allclose(sound(tmp_path / "own.wav"), sound(tmp_path / "asked.wav"))
     assert compose(shop, tmp_path / "all.wav", "--variations", "2", "--orchestration", "held: no") == 0
     assert {told(tmp_path / f"all-{i}.json")["orchestration"] for i in (1, 2)} == {"held: no"}
+
+
+def test_what_was_composed_is_written_as_midi_beside_the_wave(shop, tmp_path, capsys: Capture):
+    assert compose(shop, tmp_path / "blend.wav", "--midi", "--seed", "2") == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"blend.{kind}" for kind in ("json", "mid", "png", "wav")]
+    made = Composer(weights.load_model(str(shop / "model")), seed=2)
+    played = notes.played(made.compose(*(made.listen(shop / f"{name}.wav") for name in "ab")))
+    assert played
+    (channel,) = midi.read((tmp_path / "blend.mid").read_bytes()).channels
+    read = sorted((n.pitch, n.start, n.end, n.velocity) for n in channel.notes)
+    assert read == [(n.pitch, round(1000 * n.start_s), round(1000 * n.end_s), n.velocity) for n in played]
+    report = told(tmp_path / "blend.json")
+    assert report["notes"] == len(played) and report["blend"]["midi"] == "blend.mid"
+    assert f"MIDI: {tmp_path / 'blend.mid'}, {len(played)} notes\n" in capsys.readouterr().out
+    assert compose(shop, tmp_path / "blend.wav", "--midi") == 0, "its own may be replaced"
+
+
+def test_without_being_asked_for_there_is_no_midi_and_a_foreign_one_is_left_alone(shop, tmp_path, capsys: Capture):
+    (tmp_path / "blend.mid").write_bytes(b"mine")
+    assert compose(shop, tmp_path / "blend.wav") == 0
+    assert "midi" not in told(tmp_path / "blend.json")["blend"]
+    assert compose(shop, tmp_path / "blend.wav", "--midi") == 2
+    assert "blend.mid: exists" in capsys.readouterr().err
+    assert (tmp_path / "blend.mid").read_bytes() == b"mine"
+
+
+def test_a_model_that_tells_no_notes_says_so_before_any_work(tmp_path, capsys: Capture):
+    assert main(["compose", "gone.wav", "gone.ogg", "-o", str(tmp_path / "blend.wav"), "--midi"]) == 2
+    error = capsys.readouterr().err
+    assert "model starter does not tell the notes that it composes" in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_factor_from_the_other_clip_is_heard(shop, tmp_path):

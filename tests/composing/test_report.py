@@ -19,6 +19,7 @@ from powermuse.audio import clips, files
 from powermuse.composing import report
 from powermuse.composing.composer import Blend, Composer
 from powermuse.metrics import rhythm
+from powermuse.types import BadInput
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +175,25 @@ def test_where_one_of_the_three_cannot_be_put_none_appears(blend, tmp_path, suff
     assert [p.name for p in tmp_path.iterdir()] == [f"out{suffix}"]
 
 
+@pytest.mark.parametrize("suffix", [".json", ".png", ".wav", ".mid"])
+@pytest.mark.usefixtures("drawn_once")
+def test_with_midi_it_is_all_four_or_none(blend, tmp_path, suffix):
+    played = dataclasses.replace(blend, notes_QN=np.ones((88, 150)))
+    report.write(played, str(tmp_path / "all.wav"), midi=True)
+    assert {p.name for p in tmp_path.iterdir()} == {"all.json", "all.png", "all.wav", "all.mid"}
+    (tmp_path / "none").with_suffix(suffix).mkdir()
+    with pytest.raises((OSError, ValueError)):
+        report.write(played, str(tmp_path / "none.wav"), midi=True)
+    assert [p.name for p in tmp_path.glob("none*")] == [f"none{suffix}"]
+
+
+def test_midi_of_a_composer_that_tells_no_notes_is_refused_and_nothing_written(blend, tmp_path):
+    with pytest.raises(BadInput, match="does not tell the notes"):
+        report.write(blend, str(tmp_path / "out.wav"), midi=True)
+    assert not list(tmp_path.iterdir())
+    assert "notes" not in report.describe(blend)
+
+
 @pytest.mark.usefixtures("drawn_once")
 def test_a_failure_leaves_the_three_of_before_as_they_were(blend, out):
     before = {p: p.read_bytes() for p in out.parent.iterdir()}
@@ -184,8 +204,6 @@ def test_a_failure_leaves_the_three_of_before_as_they_were(blend, out):
 
 
 def test_a_foreign_file_is_not_replaced_and_an_own_report_is(out, tmp_path):
-    from powermuse.types import BadInput
-
     report.check_free(str(out))  # its own report and picture are there
     for name in ("mine.json", "mine.png"):
         (tmp_path / name).write_text("{}")

@@ -156,6 +156,19 @@ def test_what_is_composed_without_a_condition_is_still_of_the_orchestration_that
     assert float((composed(0, told(1, 1)) - composed(0, told(0, 0))).abs().mean()) > 0.1
 
 
+@pytest.mark.parametrize(("steps", "begin"), [(0, "draft"), (4, "draft"), (4, "noise")])
+def test_the_notes_that_are_told_lean_as_the_blend_does(steps, begin):
+    def told_notes(model: FlowCascade, seed: int = 0) -> Tensor:
+        given = Proposal((proposal(seed).streams[0], *proposal().streams[1:]), None, {}, {})
+        notes_BQN: Tensor = model(given).notes_BQN
+        return notes_BQN
+
+    free = unlike_its_start(made(guidance=[-1.0], steps=steps, begin=begin))
+    torch.testing.assert_close(told_notes(free.eval()), told_notes(free, 7), rtol=1e-4, atol=1e-4)
+    plain, more = (unlike_its_start(made(guidance=g, steps=steps, begin=begin).eval()) for g in ([0.0], [1.0]))
+    torch.testing.assert_close(told_notes(more) - told_notes(plain), told_notes(plain) - told_notes(free))
+
+
 def test_in_training_an_orchestration_is_left_open_now_and_then():
     model = made(orchestrations=["blocks", "hocket"], drop=0.3)
     wanted_B = torch.ones(2000, dtype=torch.long)

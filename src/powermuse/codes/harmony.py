@@ -40,6 +40,16 @@ def told(chroma_BPT: Tensor, states_BT: Tensor) -> Tensor:
     return together_BRT.repeat_interleave(FRAMES_TOGETHER, dim=-1)[..., :frames]
 
 
+def nearest(code_BRT: Tensor) -> Tensor:
+    """Number of the chord state [B, T] whose root and notes a code, or a mean of codes, is nearest to."""
+    named_BRT = torch.cat([code_BRT[:, :24], code_BRT[:, -1:]], dim=1)
+    meanings_SR = _meanings().to(code_BRT)
+    distance_BST = (
+        meanings_SR.square().sum(dim=1)[:, None] - 2.0 * meanings_SR @ named_BRT
+    )  # squared, but for a constant
+    return distance_BST.argmin(dim=1)
+
+
 def read(chroma_BPT: Tensor) -> Tensor:
     """Number of the chord state [B, T] that holds at each frame of a chroma at 18.75 Hz: seven qualities on twelve
     roots, then no chord."""

@@ -19,7 +19,7 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         "report (OUT's name with .json) and a picture (.png). The blend is as long as the longer\n"
         "clip; the shorter is looped.",
         epilog="examples: powermuse compose examples/groove.ogg examples/harmony.ogg -o blend.wav\n"
-        "          powermuse compose A B -o blend.wav --model factors --orchestration arpeggio",
+        "          powermuse compose A B -o blend.wav --model factors --orchestration arpeggio --midi",
     )
     command.add_argument("groove", metavar="GROOVE", help="sound file that gives the rhythm")
     command.add_argument("harmony", metavar="HARMONY", help="sound file that gives chords, melody and colour")
@@ -45,6 +45,10 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         "is given; a model without that exits with status 2",
     )  # fmt: skip
     command.add_argument(
+        "--midi", action="store_true",
+        help="write the notes that are composed as MIDI too (OUT's name with .mid); of a model that tells them",
+    )  # fmt: skip
+    command.add_argument(
         "--variations", type=int, default=1, metavar="N",
         help="write N blends, OUT-1 to OUT-N, with seeds from --seed on; without --orchestration each with the next",
     )  # fmt: skip
@@ -60,11 +64,13 @@ def _compose(options: argparse.Namespace) -> int:
     if options.variations < 1:
         raise BadInput(f"--variations must be at least 1, not {options.variations}")
     from powermuse import weights
-    from powermuse.composing import factors, report
+    from powermuse.composing import factors, notes, report
 
     outs = _outs(options.out, options.variations)
     for out in outs:
-        report.check_free(out)
+        report.check_free(out, midi=options.midi)
+    if options.midi:
+        notes.check_told(options.model)
     chosen = {name: (getattr(options, f"{name}_from"), getattr(options, f"{name}_strength")) for name in FACTORS}
     settings = factors.overrides(options.model, chosen, options.orchestration)
     model = weights.load_model(options.model, settings)
@@ -75,7 +81,7 @@ def _compose(options: argparse.Namespace) -> int:
 
 def _one(options: argparse.Namespace, model: Any, seed: int, out: str) -> None:
     """One blend with its report and picture."""
-    from powermuse.composing import report
+    from powermuse.composing import notes, report
     from powermuse.composing.composer import Composer, report_paths
 
     composer = Composer(model, seed)
@@ -83,7 +89,7 @@ def _one(options: argparse.Namespace, model: Any, seed: int, out: str) -> None:
     with progress() as update:
         blend = composer.compose(groove, harmony, options.length, update)
         update("report", 0, 1)
-        told = report.write(blend, out)
+        told = report.write(blend, out, midi=options.midi)
     rhythm = told["rhythm"]
     orchestrated = f"; orchestration {told['orchestration']}" if "orchestration" in told else ""
     print(
@@ -92,6 +98,8 @@ def _one(options: argparse.Namespace, model: Any, seed: int, out: str) -> None:
         f"{rhythm['harmony']['onset_correlation']:.2f} to the harmony{orchestrated}"
     )
     print(f"report and picture: {', '.join(map(str, report_paths(out)))}")
+    if options.midi:
+        print(f"MIDI: {notes.midi_path(out)}, {told['notes']} notes")
 
 
 def _outs(out: str, variations: int) -> list[str]:

@@ -9,12 +9,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from powermuse import disk, registry
 from powermuse.audio import clips, files
 from powermuse.codecs import Codec
-from powermuse.composing import streams
+from powermuse.composing import streams, windows
+from powermuse.metrics.chords import Chords
 from powermuse.recipe import FlowRecipe
 from powermuse.types import BadInput, Brief, Clip
 from powermuse.weights import LoadedModel
@@ -65,6 +65,17 @@ class Blend:
     seed: int
     orchestration: str = ""
     """The way to orchestrate that it was made by; empty of a model that does not tell ways apart."""
+    rhythm_RT: np.ndarray | None = None
+    """The rhythm code that passed, where the agent lets codes alone pass: onsets from low to high, then level."""
+    chords: Chords | None = None
+    """The chords that passed, there too."""
+    notes_QN: np.ndarray | None = None
+    """Probability that each of 88 notes from A0 sounds, [88, tokens], where the composer tells it."""
+
+    @property
+    def token_s(self) -> float:
+        """Seconds of a column of `notes_QN`."""
+        return self.model.recipe.flow.pool * self.hop_samples / self.sample_rate_hz
 
 
 class Composer:
@@ -76,7 +87,6 @@ class Composer:
         flows = model.recipe.composer == "flow"
         self.orchestration = _orchestration(model.recipe.flow, seed) if flows else 0
         self.window = model.recipe.flow.window_frames if flows else model.recipe.data.crop_frames
-        self.overlap = self.window // 2
 
     @torch.inference_mode()
     def compose(
@@ -88,9 +98,13 @@ class Composer:
         on_progress("encode", 0, 2)
         clip_a, clip_b = self._encode(groove), self._encode(harmony)
         on_progress("encode", 2, 2)
-        z_BDT, masks, stats, seams = self._compose_windows(clip_a, clip_b, on_progress)
+        torch.manual_seed(self.seed)
+        brief = Brief(orchestration_B=torch.tensor([self.orchestration])) if self.orchestration else None
+        joined = windows.compose(
+            self.model, clip_a, clip_b, brief, self.window, lambda done, total: on_progress("compose", done, total)
+        )
         on_progress("decode", 0, 1)
-        wav_CN = streams.decode(z_BDT, self.codec)[0, :, :samples].numpy()
+        wav_CN = streams.decode(joined.blend_BDT, self.codec)[0, :, :samples].numpy()
         on_progress("decode", 1, 1)
         wav_CN, gain, limited = at_level(wav_CN, groove.wav_CN, harmony.wav_CN, self.codec.sample_rate_hz)
         return Blend(
@@ -99,14 +113,17 @@ class Composer:
             self.codec.hop_samples,
             groove,
             harmony,
-            stats,
-            masks,
-            seams,
+            joined.stats,
+            joined.masks,
+            joined.seams_frames,
             gain,
             limited,
             self.model,
             self.seed,
             ["", *self.model.recipe.flow.orchestrations][self.orchestration],
+            joined.rhythm_RT,
+            joined.chords(self.codec.hop_samples / self.codec.sample_rate_hz),
+            joined.notes(self.model.recipe.flow.pool),
         )
 
     def listen(self, path: str | os.PathLike[str]) -> Sound:
@@ -129,34 +146,6 @@ class Composer:
 
     def _encode(self, sound: Sound) -> Clip:
         return streams.encode(torch.from_numpy(sound.levelled_CN)[None], self.codec)
-
-    def _compose_windows(
-        self, groove: Clip, harmony: Clip, on_progress: OnProgress
-    ) -> tuple[Tensor, tuple[np.ndarray, np.ndarray] | None, dict[str, float], list[int]]:
-        """Every window through the model, latents and masks cross-faded over half a window."""
-        torch.manual_seed(self.seed)
-        frames = groove.z_BDT.shape[-1]
-        window = min(self.window, frames)
-        brief = Brief(orchestration_B=torch.tensor([self.orchestration])) if self.orchestration else None
-        begins = clips.window_starts(frames, window, max(1, window - self.overlap))
-        blends: list[Tensor] = []
-        masks: list[tuple[Tensor, Tensor]] = []
-        stats: list[dict[str, Tensor]] = []
-        for done, begin in enumerate(begins):
-            on_progress("compose", done, len(begins))
-            proposal, composition = self.model.model(groove.crop(begin, window), harmony.crop(begin, window), brief)
-            blends.append(composition.blend_BDT)
-            stats.append(proposal.stats)
-            if proposal.masks is not None:
-                masks.append(proposal.masks)
-        on_progress("compose", len(begins), len(begins))
-        z_BDT = clips.overlap_add(blends, begins, frames, self.overlap)
-        joined = tuple(
-            clips.overlap_add([m[side] for m in masks], begins, frames, self.overlap)[0].numpy() for side in (0, 1)
-        ) if masks else None  # fmt: skip
-        means = {name: float(torch.stack([s[name] for s in stats]).mean()) for name in stats[0]}
-        seams = sorted({e for b in begins for e in (b, b + window)} - {0, frames})
-        return z_BDT, joined, means, seams  # type: ignore[return-value]
 
 
 def at_level(

@@ -14,6 +14,7 @@ import torch
 from powermuse import disk
 from powermuse.audio import clips, features, files
 from powermuse.audio.spectra import hz_to_mel, mel_filters, power_spectrum
+from powermuse.composing import notes
 from powermuse.composing.composer import Blend, Sound, report_paths
 from powermuse.metrics import rhythm
 from powermuse.types import BadInput
@@ -22,40 +23,64 @@ _SEAM_S = 0.005
 _TICKS_HZ = (200.0, 1000.0, 3000.0, 8000.0)
 
 
-def write(blend: Blend, out: str) -> dict[str, Any]:
-    """Writes the wave, its JSON and its picture: all three or none. Returns the report."""
+def write(blend: Blend, out: str, *, midi: bool = False) -> dict[str, Any]:
+    """Writes the wave, its JSON, its picture and, where wanted, its MIDI file: all or none. Returns the report.
+
+    Raises BadInput where MIDI is wanted of a composer that tells no notes.
+    """
     report = describe(blend)
     report_file, picture_file = report_paths(out)
-    told = {**report, "blend": {"file": Path(out).name, **report["blend"]}}
+    midi_file = notes.midi_path(out)
+    named = {"file": Path(out).name, **({"midi": midi_file.name} if midi else {})}
+    told = {**report, "blend": {**named, **report["blend"]}}
     disk.write_all(
         {
             Path(out): files.encoded(blend.wav_CN, blend.sample_rate_hz, out),
             report_file: json.dumps(told, indent=1).encode(),
             picture_file: draw(blend, report),
+            **({midi_file: _midi(blend)} if midi else {}),
         }
     )
     return report
 
 
-def check_free(out: str) -> None:
-    """Raises BadInput, before any work, where the report or the picture would replace a file that is not such a one."""
+def _midi(blend: Blend) -> bytes:
+    played = notes.played(blend)
+    if played is None:
+        raise BadInput(f"model {blend.model.source} does not tell the notes that it composes")
+    return notes.midi(played, blend.wav_CN.shape[1] / blend.sample_rate_hz)
+
+
+def check_free(out: str, *, midi: bool = False) -> None:
+    """Raises BadInput, before any work, where a file beside the wave would replace one that an earlier compose did not
+    write there."""
     report_file, picture_file = report_paths(out)
-    if not (report_file.exists() or picture_file.exists()) or _is_report(report_file):
-        return
-    taken = report_file if report_file.exists() else picture_file
-    raise BadInput(f"{taken}: exists, and the report of {Path(out).name} would replace it; name another file with -o")
+    midi_file = notes.midi_path(out)
+    earlier = _report(report_file)
+    own = {report_file, picture_file} if earlier else set()
+    if "midi" in earlier.get("blend", {}):
+        own.add(midi_file)
+    for path in (report_file, picture_file, *((midi_file,) if midi else ())):
+        if path.exists() and path not in own:
+            kind = "MIDI" if path == midi_file else "report"
+            raise BadInput(
+                f"{path}: exists, and the {kind} of {Path(out).name} would replace it; name another file with -o"
+            )
 
 
-def _is_report(path: Path) -> bool:
+def _report(path: Path) -> dict[str, Any]:
+    """The report that a file holds; empty where it is none."""
     try:
-        return "powermuse" in json.loads(path.read_text())
+        told = json.loads(path.read_text())
+        return told if "powermuse" in told else {}
     except (OSError, ValueError, TypeError):
-        return False
+        return {}
 
 
 def describe(blend: Blend) -> dict[str, Any]:
-    """The report as plain values: levels, masks, rhythm, seams and where everything came from."""
+    """The report as plain values: levels, masks, rhythm, seams, how many notes, and where everything came from."""
     groove, harmony = (_rhythm(blend, sound) for sound in (blend.groove, blend.harmony))
+    played = notes.played(blend)
     wanted = np.sqrt((clips.rms(blend.groove.wav_CN) ** 2 + clips.rms(blend.harmony.wav_CN) ** 2) / 2)
     return {
         "blend": {
@@ -85,6 +110,7 @@ def describe(blend: Blend) -> dict[str, Any]:
         },
         "seed": blend.seed,
         **({"orchestration": blend.orchestration} if blend.orchestration else {}),
+        **({"notes": len(played)} if played is not None else {}),
         "powermuse": version("powermuse"),
     }
 

@@ -91,12 +91,16 @@ def read(wav_N: np.ndarray) -> Chords:
 
 def decode(strength_QT: np.ndarray, duration_s: float) -> Chords:
     """The chords of note strengths (`pitches.strengths`)."""
-    likely_ST = _likelihoods(strength_QT)
-    states = _viterbi(likely_ST)
-    starts = np.flatnonzero(np.r_[True, states[1:] != states[:-1]])
-    frame_s = _FRAMES_TOGETHER / pitches.FRAME_RATE_HZ
+    states_T = _viterbi(_likelihoods(strength_QT))
+    return from_states(states_T, _FRAMES_TOGETHER / pitches.FRAME_RATE_HZ, duration_s)
+
+
+def from_states(states_T: np.ndarray, frame_s: float, duration_s: float) -> Chords:
+    """The chords that numbers of states tell, [T]: seven qualities on twelve roots, then no chord; the last holds until
+    `duration_s`."""
+    starts = np.flatnonzero(np.r_[True, states_T[1:] != states_T[:-1]])
     edges_s = np.r_[starts * frame_s, duration_s]
-    return Chords(np.stack([edges_s[:-1], edges_s[1:]], axis=1), tuple(_states()[s] for s in states[starts]))
+    return Chords(np.stack([edges_s[:-1], edges_s[1:]], axis=1), tuple(_states()[s] for s in states_T[starts]))
 
 
 def evaluate(reference: Chords, estimated: Chords) -> Accuracy:

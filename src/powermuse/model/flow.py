@@ -72,15 +72,20 @@ class FlowCascade(nn.Module):
         frames = streams[0].shape[-1]
         known = self.drafter(streams, self._kept(streams) if self.training else None, self._left_open(wanted_B))
         draft_BDT = self._latents(known.draft_BNE, frames)
+        without = [] if self.training else self._without(streams, wanted_B)
+        guided = _guided(known, without)
         if self.refiner is None or not self.refines or (noised is None and (self.training or self.recipe.steps == 0)):
-            heard_BNE = known.draft_BNE if self.training else self._guided_draft(streams, known, wanted_B)
-            blend_BDT = self._latents(heard_BNE, frames)
+            heard_BNE = guided.draft_BNE
         elif noised is not None:
-            blend_BDT = self._latents(self.refiner(self._on_the_way(noised, known), noised.time_B, known), frames)
+            heard_BNE = self.refiner(self._on_the_way(noised, known), noised.time_B, known)
+        elif self.recipe.begin == "draft":
+            # It leans its draft, not its steps: without a condition it would begin elsewhere.
+            heard_BNE = self._composed(guided, [])
         else:
-            blend_BDT = self._latents(self._composed(streams, known, wanted_B), frames)
+            heard_BNE = self._composed(known, without)
+        blend_BDT, notes_BQN = self._latents(heard_BNE, frames), guided.notes_BNQ.transpose(1, 2)
         ones_B = draft_BDT.new_ones(len(draft_BDT))
-        return Composition(blend_BDT, (draft_BDT, blend_BDT), (ones_B, ones_B), known.notes_BNQ.transpose(1, 2), noised)
+        return Composition(blend_BDT, (draft_BDT, blend_BDT), (ones_B, ones_B), notes_BQN, noised)
 
     def _on_the_way(self, noised: Noised, known: Known) -> Tensor:
         """Tokens [B, N, E] at the time of each clip, on a straight line from where the flow begins to the music."""
@@ -105,17 +110,9 @@ class FlowCascade(nn.Module):
             return wanted_B
         return torch.where(torch.rand(len(wanted_B), device=wanted_B.device) < self.recipe.drop, 0, wanted_B)
 
-    def _composed(self, streams: tuple[Tensor, ...], known: Known, wanted_B: Tensor | None) -> Tensor:
-        """Tokens [B, N, E] from noise to music: Euler steps, guided away from what each condition's absence gives.
-
-        A flow that begins at the draft leans its draft, not its steps: without a condition it would begin elsewhere.
-        """
+    def _composed(self, known: Known, without: list[tuple[float, Known]]) -> Tensor:
+        """Tokens [B, N, E] from noise to music: Euler steps, guided away from what each condition's absence gives."""
         assert self.refiner is not None
-        without: list[tuple[float, Known]] = []
-        if self.recipe.begin == "draft":
-            known = known._replace(draft_BNE=self._guided_draft(streams, known, wanted_B))
-        else:
-            without = self._without(streams, wanted_B)
         x_BNE = self._begin(torch.randn_like(known.draft_BNE), known)
         times = torch.linspace(0.0, 1.0, self.recipe.steps + 1).tolist()
         for now, then in pairwise(times):
@@ -125,12 +122,6 @@ class FlowCascade(nn.Module):
                 clean_BNE = clean_BNE + strength * (told_BNE - self.refiner(x_BNE, time_B, other))
             x_BNE = x_BNE + (then - now) * (clean_BNE - x_BNE) / (1.0 - now)
         return x_BNE
-
-    def _guided_draft(self, streams: tuple[Tensor, ...], known: Known, wanted_B: Tensor | None) -> Tensor:
-        """The draft [B, N, E], away from what it would be without each condition that has a guidance."""
-        without = self._without(streams, wanted_B)
-        leaning = [strength * (known.draft_BNE - other.draft_BNE) for strength, other in without]
-        return known.draft_BNE + torch.stack(leaning).sum(dim=0) if leaning else known.draft_BNE
 
     def _without(self, streams: tuple[Tensor, ...], wanted_B: Tensor | None) -> list[tuple[float, Known]]:
         """For every condition with a guidance: its strength, and what is known without it."""
@@ -272,6 +263,15 @@ class Block(nn.Module):
         moved_BNW = self.norms[1](near_BNW) * (1.0 + scale_BW[:, None]) + shift_BW[:, None]
         out: Tensor = x_BNW + self.gain[1] * self.ffn(moved_BNW)
         return out
+
+
+def _guided(known: Known, without: list[tuple[float, Known]]) -> Known:
+    """Draft and note logits, away from what they would be without each condition that has a guidance."""
+    draft_BNE, notes_BNQ = known.draft_BNE, known.notes_BNQ
+    for strength, other in without:
+        draft_BNE = draft_BNE + strength * (known.draft_BNE - other.draft_BNE)
+        notes_BNQ = notes_BNQ + strength * (known.notes_BNQ - other.notes_BNQ)
+    return known._replace(draft_BNE=draft_BNE, notes_BNQ=notes_BNQ)
 
 
 def tokens(x_BDT: Tensor, pool: int) -> Tensor:

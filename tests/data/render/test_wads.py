@@ -1,6 +1,7 @@
 import io
 import struct
 
+import mido
 import pytest
 
 from powermuse.data.render import midi, wads
@@ -9,7 +10,6 @@ from powermuse.data.render.programs import SPLITS
 from powermuse.data.render.sources import Sources
 from powermuse.types import BadInput
 
-mido = pytest.importorskip("mido", reason="without mido: pip install 'powermuse[render]'")
 needs_freedoom = pytest.mark.skipif(not wads.installed(), reason=f"without freedoom: {wads.INSTALL}")
 BARS, TICKS = 16, 96
 

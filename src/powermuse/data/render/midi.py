@@ -4,7 +4,7 @@ import io
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from powermuse.types import MissingExtra
+import mido
 
 DRUM_CHANNEL = 9
 
@@ -43,11 +43,7 @@ class Song:
 
 
 def read(content: bytes) -> Song:
-    """Reads a MIDI file. Raises MissingExtra without mido, ValueError, EOFError or OSError for what it cannot read."""
-    try:
-        import mido
-    except ImportError:
-        raise MissingExtra("reading MIDI files", "render") from None
+    """Reads a MIDI file. Raises ValueError, EOFError or OSError for what it cannot read."""
     file = mido.MidiFile(file=io.BytesIO(content), clip=True)
     song = Song(file.ticks_per_beat, [], [], [], [])
     for track in file.tracks:

@@ -92,8 +92,5 @@ def _player() -> Any:
         # The package's own front has neither a mono output nor copies of a font; the pinned version has both in here.
         from tinysoundfont import _tinysoundfont
     except ImportError:
-        raise BadInput(
-            "rendering needs two commands first: pip install 'powermuse[render]' "
-            "and pip install --no-deps tinysoundfont==0.3.7"
-        ) from None
+        raise BadInput("rendering needs a command first: pip install --no-deps tinysoundfont==0.3.7") from None
     return _tinysoundfont

@@ -1,0 +1,104 @@
+"""A piece of any length, window by window through the model: all that each window tells is cross-faded alike."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from powermuse.agents.factors import streams_of
+from powermuse.audio import clips
+from powermuse.codes import harmony as chord_codes
+from powermuse.metrics import chords
+from powermuse.metrics.chords import Chords
+from powermuse.model.flow import tokens
+from powermuse.types import Brief, Clip, Composition, Proposal
+from powermuse.weights import LoadedModel
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What the windows of a piece come to."""
+
+    layers: dict[str, Tensor]
+    """Each [1, R, T]: `blend`, and, where there are such, `groove` and `harmony` (masks), `rhythm` and `chords` (codes)
+    and `notes` (logits)."""
+    stats: dict[str, float]
+    """The agent's statistics, a mean over the windows."""
+    seams_frames: list[int]
+    """Where windows begin and end inside the piece."""
+
+    @property
+    def blend_BDT(self) -> Tensor:
+        """The latents of the piece."""
+        return self.layers["blend"]
+
+    @property
+    def masks(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Groove's and harmony's, [D, T]."""
+        if "groove" not in self.layers:
+            return None
+        return self.layers["groove"][0].numpy(), self.layers["harmony"][0].numpy()
+
+    @property
+    def rhythm_RT(self) -> np.ndarray | None:
+        """The rhythm code."""
+        return self.layers["rhythm"][0].numpy() if "rhythm" in self.layers else None
+
+    def chords(self, frame_s: float) -> Chords | None:
+        """Which chord the harmony code holds when: at each moment the nearest to what was cross-faded."""
+        if "chords" not in self.layers:
+            return None
+        states_T = chord_codes.nearest(self.layers["chords"])[0].numpy()
+        return chords.from_states(states_T, frame_s, len(states_T) * frame_s)
+
+    def notes(self, pool: int) -> np.ndarray | None:
+        """Probability of each note in each token of `pool` frames, [88, tokens]."""
+        if "notes" not in self.layers:
+            return None
+        frames_BNE = tokens(self.layers["notes"], pool)
+        logits_NQ = frames_BNE.unflatten(-1, (-1, pool)).mean(dim=-1)[0]
+        return logits_NQ.T.sigmoid().numpy()
+
+
+def compose(
+    loaded: LoadedModel,
+    groove: Clip,
+    harmony: Clip,
+    brief: Brief | None,
+    window: int,
+    on_window: Callable[[int, int], None],
+) -> Joined:
+    """A piece of the length of `groove` (and `harmony`) in windows of at most `window` frames, half of which overlap.
+    `on_window` is told windows done and windows in all."""
+    frames, overlap = groove.z_BDT.shape[-1], window // 2
+    window = min(window, frames)
+    begins = clips.window_starts(frames, window, max(1, window - overlap))
+    layers: list[dict[str, Tensor]] = []
+    stats: list[dict[str, Tensor]] = []
+    for done, begin in enumerate(begins):
+        on_window(done, len(begins))
+        proposal, composition = loaded.model(groove.crop(begin, window), harmony.crop(begin, window), brief)
+        layers.append(_layers(loaded, proposal, composition))
+        stats.append(proposal.stats)
+    on_window(len(begins), len(begins))
+    return Joined(
+        {name: clips.overlap_add([each[name] for each in layers], begins, frames, overlap) for name in layers[0]},
+        {name: float(torch.stack([each[name] for each in stats]).mean()) for name in stats[0]},
+        sorted({edge for begin in begins for edge in (begin, begin + window)} - {0, frames}),
+    )
+
+
+def _layers(loaded: LoadedModel, proposal: Proposal, composition: Composition) -> dict[str, Tensor]:
+    """What one window tells, each [1, R, T]. Windows need not begin where tokens do: notes are told frame by frame."""
+    layers = {"blend": composition.blend_BDT}
+    if proposal.masks is not None:
+        layers |= dict(zip(("groove", "harmony"), proposal.masks, strict=True))
+    if loaded.recipe.agent.name == "factors":
+        rhythm, harmony = (streams_of(factor, voicing=True)[0] for factor in ("rhythm", "harmony"))
+        layers |= {"rhythm": proposal.streams[rhythm], "chords": proposal.streams[harmony]}
+    if composition.notes_BQN is not None:
+        notes_BQT = composition.notes_BQN.repeat_interleave(loaded.recipe.flow.pool, dim=-1)
+        layers["notes"] = notes_BQT[..., : composition.blend_BDT.shape[-1]]
+    return layers

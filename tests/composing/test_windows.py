@@ -1,0 +1,85 @@
+"""What windows tell is joined as if one had told it."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from powermuse import recipe
+from powermuse.composing import windows
+from powermuse.composing.windows import Joined
+from powermuse.metrics import chords
+from powermuse.types import Brief, Clip, Composition, Proposal
+from powermuse.weights import LoadedModel
+
+FRAMES, POOL = 900, 3
+RECIPE = "{name: none, agent: {name: factors}, composer: flow, flow: {pool: 3}}"
+
+
+class Telling(nn.Module):
+    """Tells what the groove's latents hold: 4 channels of rhythm, 49 of chords, 88 of notes."""
+
+    def forward(self, groove: Clip, harmony: Clip, brief: Brief | None) -> tuple[Proposal, Composition]:
+        rhythm, chord, notes = groove.z_BDT.split((4, 49, 88), dim=1)
+        of_tokens = torch.nn.functional.avg_pool1d(notes, POOL, ceil_mode=True)
+        return Proposal((rhythm, chord), None, {}, {}), Composition(groove.z_BDT, (), (), of_tokens)
+
+
+def composed(z_BDT: Tensor, window: int) -> Joined:
+    other_BKT = torch.zeros(1, 1, z_BDT.shape[-1])
+    clip = Clip(z_BDT, other_BKT, other_BKT, other_BKT[0])
+    loaded = LoadedModel(Telling(), recipe.parse(RECIPE, "here"), "", "")  # type: ignore[arg-type]
+    return windows.compose(loaded, clip, clip, None, window, lambda *_: None)
+
+
+def piece(frames: int = FRAMES) -> Tensor:
+    """C major, then A minor with a seventh from frame 400 on; note 39 from frame 501 to 620; a rising rhythm."""
+    z_BDT = torch.zeros(1, 141, frames)
+    z_BDT[:, :4] = torch.linspace(0, 1, frames)
+    for root, notes, time in ((0, [0, 4, 7], slice(0, 400)), (9, [9, 0, 4, 7], slice(400, frames))):
+        z_BDT[:, 4 + root, time] = 1.0
+        z_BDT[:, [16 + note for note in notes], time] = 1.0
+    z_BDT[:, 53:] = -4.0
+    z_BDT[:, 53 + 39, 501:621] = 3.0
+    return z_BDT
+
+
+@pytest.mark.parametrize("window", [FRAMES, 600, 300, 100, 101, 7])
+def test_rhythm_and_chords_do_not_depend_on_the_windows(window):
+    made = composed(piece(), window)
+    assert made.rhythm_RT is not None
+    np.testing.assert_allclose(made.rhythm_RT, piece()[0, :4].numpy(), atol=1e-6)
+    found = made.chords(1 / 75)
+    assert found is not None and found.labels == ("C:maj", "A:min7")
+    np.testing.assert_allclose(found.intervals_s, [[0, 400 / 75], [400 / 75, 12]])
+    chords.validate(found)
+
+
+@pytest.mark.parametrize("frames", [FRAMES, FRAMES - 1, FRAMES - 2])
+def test_notes_of_windows_on_whole_tokens_are_those_of_one_window(frames):
+    whole, parts = (composed(piece(frames), window).notes(POOL) for window in (frames, 300))
+    assert whole is not None and parts is not None and whole.shape == (88, 300)
+    np.testing.assert_allclose(whole[39, [166, 167, 206, 207]], 1 / (1 + np.exp([4, -3, -3, 4])), rtol=1e-5)
+    np.testing.assert_allclose(parts[:, :200], whole[:, :200], atol=1e-6)
+    assert ((parts > 0.5) == (whole > 0.5)).all()
+
+
+@pytest.mark.parametrize("window", [100, 101, 500])
+def test_notes_of_any_windows_are_off_by_a_token_at_most(window):
+    made = composed(piece(), window).notes(POOL)
+    assert made is not None and made.shape == (88, 300)
+    sounding = np.flatnonzero(made[39] > 0.5)
+    assert abs(sounding[0] - 167) <= 1 and abs(sounding[-1] - 206) <= 1
+    assert len(sounding) == sounding[-1] - sounding[0] + 1
+    assert (np.delete(made, 39, axis=0) < 0.02).all()
+
+
+def test_a_token_is_the_mean_of_its_frames_and_the_last_one_of_those_that_there_are():
+    made = Joined({"notes": torch.tensor([0.0, 0.0, 3.0, -1.0, -3.0]).expand(1, 88, 5)}, {}, []).notes(3)
+    assert made is not None and made.shape == (88, 2)
+    np.testing.assert_allclose(made[5], 1 / (1 + np.exp([-1.0, 7 / 3])), rtol=1e-6)  # the last frame fills its token
+
+
+def test_what_nobody_told_is_none():
+    made = Joined({"blend": torch.zeros(1, 2, 3)}, {}, [])
+    assert made.masks is made.rhythm_RT is made.chords(1.0) is made.notes(3) is None
