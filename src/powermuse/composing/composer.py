@@ -73,9 +73,14 @@ class Blend:
     """Probability that each of 88 notes from A0 sounds, [88, tokens], where the composer tells it."""
 
     @property
+    def frame_s(self) -> float:
+        """Seconds of a latent frame, a column of `masks` and of `rhythm_RT`."""
+        return self.hop_samples / self.sample_rate_hz
+
+    @property
     def token_s(self) -> float:
         """Seconds of a column of `notes_QN`."""
-        return self.model.recipe.flow.pool * self.hop_samples / self.sample_rate_hz
+        return self.model.recipe.flow.pool * self.frame_s
 
 
 class Composer:

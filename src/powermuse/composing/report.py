@@ -14,12 +14,14 @@ import torch
 from powermuse import disk
 from powermuse.audio import clips, features, files
 from powermuse.audio.spectra import hz_to_mel, mel_filters, power_spectrum
-from powermuse.composing import notes
+from powermuse.composing import notes, panels
 from powermuse.composing.composer import Blend, Sound, report_paths
 from powermuse.metrics import rhythm
 from powermuse.types import BadInput
 
 _SEAM_S = 0.005
+_INCHES = 13 / 9.7
+"""Of a panel of height 1."""
 _TICKS_HZ = (200.0, 1000.0, 3000.0, 8000.0)
 
 
@@ -130,23 +132,28 @@ def seam_click(blend: Blend) -> float | None:
 
 
 def draw(blend: Blend, report: dict[str, Any]) -> bytes:
-    """One PNG: spectrograms of groove, harmony and blend, masks over time, waveforms and onset envelopes."""
+    """One PNG: spectrograms of groove, harmony and blend, over time masks or whatever else passed, waveforms and onset
+    envelopes."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 13), layout="constrained")
-    axes = figure.subplots(6, 1, sharex=True, height_ratios=[2, 2, 2, 1.3, 1.2, 1.2])
+    passed = panels.of(blend)
+    heights = [2, 2, 2, *(panel.height for panel in passed), 1.2, 1.2]
+    figure = Figure(figsize=(12, _INCHES * sum(heights)), layout="constrained")
+    axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     seconds = blend.wav_CN.shape[1] / blend.sample_rate_hz
     sounds = {"groove": blend.groove.wav_CN, "harmony": blend.harmony.wav_CN, "blend": blend.wav_CN}
     draw_spectrograms(axes[:3], sounds, blend.sample_rate_hz)
-    _draw_masks(axes[3], blend, seconds)
+    for axis, panel in zip(axes[3:], passed, strict=False):
+        panel.draw(axis, blend, seconds)
+    *_, waves, onsets = axes
     for offset, (name, wav_CN) in enumerate(sounds.items()):
-        _draw_wave(axes[4], wav_CN[0], seconds, -offset, name)
-        onsets = _onsets(wav_CN)
-        time_s = np.arange(len(onsets)) / features.FRAME_RATE_HZ
-        axes[5].plot(time_s, onsets / max(float(onsets.max()), 1e-9) - offset, linewidth=0.7, label=name)
-    axes[4].set(ylabel="waveform", yticks=[])
-    axes[5].set(ylabel="onset\nenvelope", yticks=[], xlabel="seconds", xlim=(0, seconds))
-    axes[4].legend(loc="upper right", fontsize="small", ncols=3)
+        _draw_wave(waves, wav_CN[0], seconds, -offset, name)
+        curve = _onsets(wav_CN)
+        time_s = np.arange(len(curve)) / features.FRAME_RATE_HZ
+        onsets.plot(time_s, curve / max(float(curve.max()), 1e-9) - offset, linewidth=0.7, label=name)
+    waves.set(ylabel="waveform", yticks=[])
+    onsets.set(ylabel="onset\nenvelope", yticks=[], xlabel="seconds", xlim=(0, seconds))
+    waves.legend(loc="upper right", fontsize="small", ncols=3)
     figure.suptitle(_title(report), parse_math=False)
     return png(figure)
 
@@ -178,20 +185,6 @@ def _title(report: dict[str, Any]) -> str:
         f"model {Path(report['model']['name']).name}, seed {report['seed']}    "
         f"onsets of the blend: {onset['groove']:.2f} to the groove, {onset['harmony']:.2f} to the harmony"
     )
-
-
-def _draw_masks(axis: Any, blend: Blend, seconds: float) -> None:
-    """Who owns each channel at each moment: the groove's mask minus the harmony's."""
-    axis.set_ylabel("masks, channel\n(red: groove,\nblue: harmony,\nwhite: equal)")
-    if blend.masks is None:
-        axis.text(0.5, 0.5, "this agent has no masks", transform=axis.transAxes, ha="center")
-        return
-    groove_DT, harmony_DT = blend.masks
-    step = max(1, groove_DT.shape[1] // 2000)
-    axis.imshow(
-        (groove_DT - harmony_DT)[:, ::step], origin="lower", aspect="auto", cmap="RdBu_r", vmin=-1, vmax=1,
-        extent=(0, seconds, 0, len(groove_DT)), interpolation="nearest",
-    )  # fmt: skip
 
 
 def _draw_wave(axis: Any, wav_N: np.ndarray, seconds: float, offset: int, name: str) -> None:
