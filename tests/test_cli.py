@@ -1,5 +1,6 @@
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import torch
 import sounds
 from powermuse import about, recipe, weights
 from powermuse.audio import files
-from powermuse.cli import main
+from powermuse.cli import _parser, main
 from powermuse.types import BadInput
 
 Capture = pytest.CaptureFixture[str]
@@ -241,6 +242,18 @@ def test_help_answers_at_once_without_importing_torch(here):
 def test_the_version_is_the_packages(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == version("powermuse") + "\n"
+
+
+def test_every_example_of_composing_is_a_command_that_is_understood():
+    page = (Path(__file__).parent.parent / "docs/composing.md").read_text()
+    asked = subprocess.run([sys.executable, "-m", "powermuse.cli", "compose", "--help"], capture_output=True, text=True)
+    examples = page + asked.stdout.split("examples:")[1]
+    shown = [shlex.split(line, comments=True) for line in re.findall("powermuse (compose .*)", examples)]
+    assert len(shown) == 7
+    for words in shown:
+        assert _parser().parse_args(words).handler
+    taken = {word for words in shown for word in words}
+    assert taken >= {"--orchestration", "--midi", "--variations", "--rhythm-from", "--harmony-strength"}
 
 
 # What goes wrong inside

@@ -16,8 +16,9 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         "compose",
         help="compose a third clip from two",
         description="Composes a clip with the rhythm of GROOVE and the harmony of HARMONY. Beside OUT it writes a\n"
-        "report (OUT's name with .json) and a picture (.png). The blend is as long as the longer\n"
-        "clip; the shorter is looped.",
+        "report (OUT's name with .json) and a picture of the sounds and of what passed between them\n"
+        "(.png), with --midi also the notes (.mid): all of these, or none. The blend is as long as\n"
+        "the longer clip; the shorter is looped.",
         epilog="examples: powermuse compose examples/groove.ogg examples/harmony.ogg -o blend.wav\n"
         "          powermuse compose A B -o blend.wav --model factors --orchestration arpeggio --midi",
     )
@@ -41,12 +42,13 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         )  # fmt: skip
     command.add_argument(
         "--orchestration", metavar="NAME",
-        help="how drum hits become notes: a name from the model's recipe (flow.orchestrations), by the seed where none "
-        "is given; a model without that exits with status 2",
+        help="how drum hits become notes, by a name from the model's recipe (flow.orchestrations), as arpeggio; else "
+        "the seed chooses; a model without that exits with status 2",
     )  # fmt: skip
     command.add_argument(
         "--midi", action="store_true",
-        help="write the notes that are composed as MIDI too (OUT's name with .mid); of a model that tells them",
+        help="write the notes that are composed as MIDI too (OUT's name with .mid); a model without that exits with "
+        "status 2",
     )  # fmt: skip
     command.add_argument(
         "--variations", type=int, default=1, metavar="N",
