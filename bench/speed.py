@@ -27,7 +27,7 @@ def compose() -> None:
     loads = [load_seconds() for _ in range(RUNS)]
     from powermuse import Composer, load_model
 
-    composer = Composer(load_model("starter"))
+    composer = Composer(load_model("factors"))
     groove, harmony = (composer.listen(EXAMPLES / f"{name}.ogg") for name in ("groove", "harmony"))
     composer.compose(groove, harmony)  # warm-up
     factors = []
@@ -42,7 +42,7 @@ def compose() -> None:
 def load_seconds() -> float:
     """A new process from its start until the composer is ready."""
     begun = time.perf_counter()
-    code = "from powermuse import Composer, load_model; Composer(load_model('starter'))"
+    code = "from powermuse import Composer, load_model; Composer(load_model('factors'))"
     subprocess.run([sys.executable, "-c", code], check=True)
     return time.perf_counter() - begun
 

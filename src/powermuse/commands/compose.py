@@ -20,12 +20,12 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         "(.png), with --midi also the notes (.mid): all of these, or none. The blend is as long as\n"
         "the longer clip; the shorter is looped.",
         epilog="examples: powermuse compose examples/groove.ogg examples/harmony.ogg -o blend.wav\n"
-        "          powermuse compose A B -o blend.wav --model factors --orchestration arpeggio --midi",
+        "          powermuse compose A B -o blend.wav --orchestration arpeggio --midi",
     )
     command.add_argument("groove", metavar="GROOVE", help="sound file that gives the rhythm")
     command.add_argument("harmony", metavar="HARMONY", help="sound file that gives chords, melody and colour")
     command.add_argument("-o", "--out", required=True, metavar="OUT", help="the blend: a .wav or .flac file")
-    command.add_argument("--model", default="starter", help="a shipped model, a run or a folder (default: starter)")
+    command.add_argument("--model", default="factors", help="a shipped model, a run or a folder (default: factors)")
     command.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     command.add_argument(
         "--length", choices=("longer", "shorter", "groove", "harmony"), default="longer",

@@ -21,7 +21,7 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         "Writes REPORT/report.html (opens from disk, with players), report.json and table.md. What was computed is\n"
         "kept in REPORT/cache: the same command again, or with one model more, computes only what is new.",
         epilog="example: powermuse render -o datasets/bench --split test --triplets 100\n"
-        "         powermuse evaluate starter --benchmark datasets/bench -o reports/starter",
+        "         powermuse evaluate factors --benchmark datasets/bench -o reports/factors",
     )
     command.add_argument("models", nargs="*", metavar="MODEL", help="shipped model, run or folder (none: rivals alone)")
     command.add_argument("--benchmark", required=True, metavar="DATASET", help="rendered triplets, or a list of pairs")

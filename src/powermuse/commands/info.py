@@ -11,7 +11,7 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
     """The command's parser and what it does."""
     command = commands.add_parser(
         "info", help="describe a model, data set, run or codec", description="Prints what it is, as JSON.",
-        epilog="example: powermuse info starter",
+        epilog="example: powermuse info factors",
     )  # fmt: skip
     command.add_argument("thing", metavar="MODEL|DATASET|RUN|CODEC")
     return command, _info
