@@ -81,8 +81,7 @@ class FlowRecipe:
     orchestration: str = ""
     """The one that generation takes; empty: by the seed, each in its turn."""
     guidance: list[float] = field(default_factory=list)
-    """How far generation leans away from what it would do without each condition, the streams of the agent: rhythm,
-    harmony, voicing, colour."""
+    """How far generation leans away from what it would do without each factor: rhythm, harmony, colour."""
     window_frames: int = 2400
     """Latent frames that are composed at once in generation; longer pieces in windows that overlap by half."""
     centre: float = 5.0

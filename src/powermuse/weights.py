@@ -42,7 +42,7 @@ def build_model(run: Recipe, latent_dim: int) -> Muse:
     """An untrained model; its weights come from torch's global random state."""
     agent = registry.build("agents", run.agent.name, run.agent.options, latent_dim=latent_dim)
     if run.composer == "flow":
-        return Muse(agent, FlowCascade(agent.stream_dims, latent_dim, run.flow, agent.palette))
+        return Muse(agent, FlowCascade(agent.stream_dims, latent_dim, run.flow, agent.palette, agent.factors))
     return Muse(agent, Cascade(agent.stream_dims, latent_dim, run.cascade))
 
 

@@ -93,3 +93,13 @@ def test_a_clip_in_a_batch_is_read_as_it_is_alone():
 @pytest.mark.parametrize("frames", [1, 3, 5, 599])
 def test_any_length_has_a_code(frames):
     assert harmony.code(chroma((C_MAJOR, frames))).shape == (1, harmony.ROWS, frames)
+
+
+def test_what_is_first_read_in_inference_mode_does_not_stand_in_the_way_of_training():
+    for kept in (harmony._templates, harmony._meanings):
+        kept.cache_clear()
+    with torch.inference_mode():
+        harmony.code(chroma((C_MAJOR, 60)))
+    code = harmony.code(chroma((C_MAJOR, 60)).requires_grad_())
+    assert not code.is_inference()
+    code.sum().backward()

@@ -9,18 +9,18 @@ from torch import Tensor
 from powermuse.codes import voicing
 
 TOGETHER = 4
-QUANTILES, UNIT = (0.1, 0.4, 0.7, 0.9, 1.0), 1.0
+QUANTILES = (0.1, 0.4, 0.7, 0.9, 1.0)
 CHORDS = torch.tensor([[5] * 10 + [7] * 30 + [5] * 20])
 """Three chords, the third the same as the first: borders at frames 40 and 160 of 240."""
 
 
 def spans(code_BRT: Tensor) -> list[Tensor]:
-    """The quantiles of each of the three chords, [4, D]; it has to be the same in every frame of one."""
+    """The quantiles of each of the three chords, [5, D]; it has to be the same in every frame of one."""
     found = []
     for begin, end in ((0, 40), (40, 160), (160, 240)):
         span_BRT = code_BRT[..., begin:end]
         assert torch.equal(span_BRT, span_BRT[..., :1].expand_as(span_BRT))
-        found.append(UNIT * span_BRT[0, :-1, 0].view(len(QUANTILES), -1))
+        found.append(span_BRT[0, :-1, 0].view(len(QUANTILES), -1))
     return found
 
 
@@ -68,7 +68,7 @@ def test_it_is_what_sorting_every_chord_by_itself_gives(frames):
             for d in range(5):
                 ordered = sorted(z_BDT[b, d, begin:end].tolist())
                 for k, q in enumerate(QUANTILES):
-                    wanted[b, k, d, begin:end] = ordered[round(q * (len(ordered) - 1))] / UNIT
+                    wanted[b, k, d, begin:end] = ordered[round(q * (len(ordered) - 1))]
     code_BRT = voicing.code(z_BDT, states_BT, TOGETHER)
     assert code_BRT.shape == (2, voicing.rows(5), frames)
     assert torch.equal(code_BRT[:, :-1], wanted.flatten(1, 2))

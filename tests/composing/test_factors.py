@@ -15,7 +15,7 @@ from powermuse.cli import main
 from powermuse.composing import factors, notes
 from powermuse.composing.composer import Composer
 from powermuse.data.render import midi
-from powermuse.types import BadInput
+from powermuse.types import BadInput, Clip
 
 Capture = pytest.CaptureFixture[str]
 MODEL = """
@@ -109,7 +109,10 @@ def test_without_being_asked_for_there_is_no_midi_and_a_foreign_one_is_left_alon
 
 
 def test_a_model_that_tells_no_notes_says_so_before_any_work(tmp_path, capsys: Capture):
-    assert main(["compose", "gone.wav", "gone.ogg", "-o", str(tmp_path / "blend.wav"), "--midi"]) == 2
+    assert (
+        main(["compose", "gone.wav", "gone.ogg", "-o", str(tmp_path / "blend.wav"), "--model", "starter", "--midi"])
+        == 2
+    )
     error = capsys.readouterr().err
     assert "model starter does not tell the notes that it composes" in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
@@ -129,14 +132,14 @@ def test_a_factor_from_the_other_clip_is_heard(shop, tmp_path):
 def test_strengths_become_guidance_on_top_of_the_models_own(shop):
     model = str(shop / "model")
     assert factors.overrides(model, OWN) == []
-    assert factors.overrides(model, {**OWN, "rhythm": (None, 2.0)}) == ["flow.guidance=[1.0, 0.5, 0.0, 0.0]"]
-    assert factors.overrides(model, {**OWN, "harmony": (None, 2.0)}) == ["flow.guidance=[0.0, 2.0, 1.0, 0.0]"]
+    assert factors.overrides(model, {**OWN, "rhythm": (None, 2.0)}) == ["flow.guidance=[1.0, 0.5, 0.0]"]
+    assert factors.overrides(model, {**OWN, "harmony": (None, 2.0)}) == ["flow.guidance=[0.0, 2.0, 0.0]"]
     assert factors.overrides(model, {**OWN, "harmony": ((1.0, 0.0), 0.0)}) == [
         "agent.options.harmony_from=[1.0, 0.0]",
-        "flow.guidance=[0.0, -1.0, -1.0, 0.0]",
+        "flow.guidance=[0.0, -1.0, 0.0]",
     ]
     loaded = weights.load_model(model, factors.overrides(model, {**OWN, "colour": ((1.0, 1.0), 3.0)}))
-    assert loaded.recipe.flow.guidance == [0.0, 0.5, 0.0, 2.0]
+    assert loaded.recipe.flow.guidance == [0.0, 0.5, 2.0]
     assert loaded.recipe.agent.options["colour_from"] == [1.0, 1.0]
 
 
@@ -172,6 +175,27 @@ def test_a_model_without_factors_says_so():
 
 def test_a_model_without_orchestrations_says_so(shop, tmp_path, capsys: Capture):
     sources = (str(shop / "a.wav"), str(shop / "b.wav"))
-    assert main(["compose", *sources, "-o", str(tmp_path / "blend.wav"), "--orchestration", "blocks"]) == 2
+    model = ("--model", "starter")
+    assert main(["compose", *sources, "-o", str(tmp_path / "blend.wav"), *model, "--orchestration", "blocks"]) == 2
     assert capsys.readouterr().err == "powermuse: --orchestration: model starter tells no orchestrations apart\n"
     assert not list(tmp_path.iterdir())
+
+
+def clip(seed: int, frames: int = 120) -> Clip:
+    generator = torch.Generator().manual_seed(seed)
+    z_BDT = 5.0 + 4.0 * torch.randn(1, 128, frames, generator=generator)
+    chroma_BPT = torch.rand(1, 24, frames // 40, generator=generator).repeat_interleave(40, dim=-1)
+    return Clip(z_BDT, torch.rand(1, 8, frames, generator=generator), chroma_BPT, torch.full((1, frames), -20.0))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("factor", "changes"), [("harmony", False), ("rhythm", True), ("colour", True)])
+def test_at_strength_0_a_factor_is_gone_with_all_that_tells_of_it(shop, factor, changes):
+    """The chords tell of harmony, in the voicing too: without it another clip's are as good."""
+    settings = factors.overrides(str(shop / "model"), {**OWN, factor: (None, 0.0), "harmony": (None, 1.0)})
+    if factor == "harmony":
+        settings = factors.overrides(str(shop / "model"), {**OWN, "harmony": (None, 0.0)})
+    model = weights.load_model(str(shop / "model"), [*settings, "flow.steps=0"]).model
+    groove, harmony = clip(1), clip(2)
+    before, after = (model(groove, b)[1].blend_BDT for b in (harmony, harmony._replace(chroma_BPT=clip(3).chroma_BPT)))
+    assert torch.allclose(before, after, atol=1e-2) is not changes

@@ -59,8 +59,10 @@ def test_what_the_codes_drop_changes_no_bit_of_the_blend(model):
     groove, harmonic, other = clip(1), clip(2), clip(3)
     _, before = model.model(groove, harmonic)
     changed = groove._replace(z_BDT=other.z_BDT, chroma_BPT=other.chroma_BPT)
-    order = torch.randperm(150)
-    shuffled_BDT = harmonic.z_BDT.unflatten(-1, (150, 4))[:, :, order].flatten(2)  # groups of frames in another order
+    # Groups of four frames in another order, within the time that each chord holds.
+    chord_T = (harmony.states(harmonic.chroma_BPT)[0].diff(prepend=torch.tensor([-1])) != 0).cumsum(0)
+    order = torch.cat([g[torch.randperm(len(g))] for g in ((chord_T == n).nonzero()[:, 0] for n in chord_T.unique())])
+    shuffled_BDT = harmonic.z_BDT.unflatten(-1, (150, 4))[:, :, order].flatten(2)
     moved = harmonic._replace(z_BDT=shuffled_BDT, onsets_BKT=other.onsets_BKT, level_BT=other.level_BT - 7.0)
     _, after = model.model(changed, moved)
     assert torch.equal(before.blend_BDT, after.blend_BDT)

@@ -13,6 +13,8 @@ class Agent(nn.Module, ABC):
 
     stream_dims: tuple[int, ...]
     """Channels of each stream that it proposes, in order: the cascade is built from them."""
+    factors: tuple[tuple[int, ...], ...] = ()
+    """Which streams tell what a composer may be guided by, together; empty: each stream for itself."""
     palette: int | None = None
     """Which of the streams, if any, holds levels that the latents may have, in latent units, some for each channel, and
     last whether they are known: what a composer may paint with."""

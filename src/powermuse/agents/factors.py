@@ -16,11 +16,8 @@ from powermuse.types import BadInput, Clip, Proposal
 
 FACTORS = ("rhythm", "harmony", "colour")
 
-
-def streams_of(factor: str, *, voicing: bool) -> tuple[int, ...]:
-    """Places in `FactorsAgent.stream_dims` of what a factor is told by: a voicing belongs to the chords."""
-    colour = 3 if voicing else 2
-    return {"rhythm": (0,), "harmony": tuple(range(1, colour)), "colour": (colour,)}[factor]
+RHYTHM, HARMONY, VOICING = 0, 1, 2
+"""Places of the streams; the colour is the last."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,9 @@ class FactorsAgent(Agent):
         self.config = config
         self.strengths = {name: _strengths(name, getattr(config, f"{name}_from")) for name in FACTORS}
         voiced = (voicing.rows(latent_dim),) if config.voicing else ()
-        self.palette = 2 if config.voicing else None
+        self.palette = VOICING if config.voicing else None
+        # A voicing tells of chords and of colour: without either it is not there.
+        self.factors = ((RHYTHM,), (HARMONY, VOICING), (VOICING + 1, VOICING)) if config.voicing else ()
         self.stream_dims = (rhythm.rows(config.bands), chords.ROWS, *voiced, colour.rows(latent_dim))
 
     def forward(self, groove: Clip, harmony: Clip) -> Proposal:

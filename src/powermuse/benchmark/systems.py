@@ -62,6 +62,8 @@ def of_model(name_or_folder: str, seed: int = 0) -> System:
 
     name = Path(name_or_folder).name
     identity = f"{disk.sha256(folder / 'model.safetensors')}/{seed}"
+    if loaded.recipe.composer == "flow":  # whose recipe decides how it composes with the same weights
+        identity += f"/{disk.sha256(folder / 'recipe.yaml')}"
     return System(name, "model", f"recipe {loaded.recipe.name}", identity, compose)
 
 

@@ -104,13 +104,16 @@ def _held(chroma_BPT: Tensor, states_BT: Tensor) -> Tensor:
     return (member_BNT.transpose(1, 2) @ mean_BNP).transpose(1, 2)
 
 
+# Kept for all that is to come: what composes first may do so in inference mode, whose tensors no training could use.
 @lru_cache(maxsize=1)
+@torch.inference_mode(False)
 def _templates() -> tuple[Tensor, Tensor, Tensor]:
     treble_SP, bass_SP = chords.templates()
     return tuple(torch.from_numpy(x).float() for x in (treble_SP, bass_SP, chords.priors()))  # type: ignore[return-value]
 
 
 @lru_cache(maxsize=1)
+@torch.inference_mode(False)
 def _meanings() -> Tensor:
     """[85, 25]: root, notes, and whether it is no chord, of every state."""
     table = torch.zeros(len(chords.QUALITIES) * 12 + 1, 25)

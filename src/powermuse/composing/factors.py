@@ -4,7 +4,7 @@ model's recipe."""
 import json
 
 from powermuse import recipe, weights
-from powermuse.agents.factors import FACTORS, streams_of
+from powermuse.agents.factors import FACTORS
 from powermuse.recipe import Recipe
 from powermuse.types import BadInput
 
@@ -27,16 +27,13 @@ def _of_factors(model: str, run: Recipe, chosen: Chosen) -> list[str]:
     if run.agent.name != "factors" or run.composer != "flow":
         raise BadInput(f"model {model}: its agent is {run.agent.name}; only a model of factors takes them apart")
     told = [f"agent.options.{name}_from={list(s)}" for name, (s, _) in chosen.items() if s is not None]
-    places = {name: streams_of(name, voicing=bool(run.agent.options.get("voicing", True))) for name in FACTORS}
-    streams = 1 + places[FACTORS[-1]][-1]
-    guidance = [*run.flow.guidance, *[0.0] * streams][:streams]
-    for name in FACTORS:
+    guidance = [*run.flow.guidance, *[0.0] * len(FACTORS)][: len(FACTORS)]
+    for i, name in enumerate(FACTORS):
         strength = chosen[name][1]
         if strength is not None:
             if not 0.0 <= strength <= 10.0:
                 raise BadInput(f"--{name}-strength must be from 0 to 10, not {strength:g}")
-            for i in places[name]:
-                guidance[i] = (1.0 + guidance[i]) * strength - 1.0
+            guidance[i] = (1.0 + guidance[i]) * strength - 1.0
     return [*told, f"flow.guidance={guidance}"]
 
 

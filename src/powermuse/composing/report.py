@@ -74,7 +74,7 @@ def _report(path: Path) -> dict[str, Any]:
     """The report that a file holds; empty where it is none."""
     try:
         told = json.loads(path.read_text())
-        return told if "powermuse" in told else {}
+        return told if isinstance(told, dict) and isinstance(told.get("blend"), dict) and "powermuse" in told else {}
     except (OSError, ValueError, TypeError):
         return {}
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from powermuse.agents.factors import streams_of
+from powermuse.agents.factors import HARMONY, RHYTHM
 from powermuse.audio import clips
 from powermuse.codes import harmony as chord_codes
 from powermuse.metrics import chords
@@ -96,8 +96,7 @@ def _layers(loaded: LoadedModel, proposal: Proposal, composition: Composition) -
     if proposal.masks is not None:
         layers |= dict(zip(("groove", "harmony"), proposal.masks, strict=True))
     if loaded.recipe.agent.name == "factors":
-        rhythm, harmony = (streams_of(factor, voicing=True)[0] for factor in ("rhythm", "harmony"))
-        layers |= {"rhythm": proposal.streams[rhythm], "chords": proposal.streams[harmony]}
+        layers |= {"rhythm": proposal.streams[RHYTHM], "chords": proposal.streams[HARMONY]}
     if composition.notes_BQN is not None:
         notes_BQT = composition.notes_BQN.repeat_interleave(loaded.recipe.flow.pool, dim=-1)
         layers["notes"] = notes_BQT[..., : composition.blend_BDT.shape[-1]]

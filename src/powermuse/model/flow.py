@@ -49,10 +49,16 @@ class FlowCascade(nn.Module):
     """Streams of an agent, [B, C_i, T] each, the last in latent units and the same in every frame; latents out."""
 
     def __init__(
-        self, stream_dims: tuple[int, ...], latent_dim: int, recipe: FlowRecipe, palette: int | None = None
+        self,
+        stream_dims: tuple[int, ...],
+        latent_dim: int,
+        recipe: FlowRecipe,
+        palette: int | None = None,
+        factors: tuple[tuple[int, ...], ...] = (),
     ) -> None:
         super().__init__()
-        _check(recipe, stream_dims)
+        self.factors = factors or tuple((i,) for i in range(len(stream_dims)))
+        _check(recipe, stream_dims, latent_dim, len(self.factors))
         self.recipe, self.latent_dim = recipe, latent_dim
         self.drafter = Drafter(stream_dims, latent_dim, recipe, palette)
         self.refiner = Refiner(latent_dim, recipe, self.drafter.paints) if recipe.refine_layers else None
@@ -124,12 +130,12 @@ class FlowCascade(nn.Module):
         return x_BNE
 
     def _without(self, streams: tuple[Tensor, ...], wanted_B: Tensor | None) -> list[tuple[float, Known]]:
-        """For every condition with a guidance: its strength, and what is known without it."""
+        """For every factor with a guidance: its strength, and what is known without it."""
         found = []
         for i, strength in enumerate(self.recipe.guidance):
             if strength != 0.0:
                 kept_BC = streams[0].new_ones(len(streams[0]), len(streams))
-                kept_BC[:, i] = 0.0
+                kept_BC[:, list(self.factors[i])] = 0.0
                 found.append((strength, self.drafter(streams, kept_BC, wanted_B)))
         return found
 
@@ -294,12 +300,14 @@ def _waves(time_B: Tensor) -> Tensor:
     return torch.cat([angle_BR.sin(), angle_BR.cos()], dim=-1)
 
 
-def _check(recipe: FlowRecipe, stream_dims: tuple[int, ...]) -> None:
+def _check(recipe: FlowRecipe, stream_dims: tuple[int, ...], latent_dim: int, factors: int) -> None:
     """Raises BadInput for sizes that make no composer."""
     for name in ("width", "heads", "pool", "draft_layers", "ffn_multiple", "spread"):
         if getattr(recipe, name) <= 0:
             raise BadInput(f"flow: {name} must be above 0, not {getattr(recipe, name)}")
     if recipe.width % recipe.heads:
         raise BadInput(f"flow: {recipe.heads} heads do not divide a width of {recipe.width}")
-    if len(recipe.guidance) > len(stream_dims):
-        raise BadInput(f"flow: {len(recipe.guidance)} strengths of guidance for {len(stream_dims)} conditions")
+    if len(recipe.guidance) > factors:
+        raise BadInput(f"flow: {len(recipe.guidance)} strengths of guidance for {factors} conditions")
+    if stream_dims[-1] < latent_dim:
+        raise BadInput(f"flow: the last stream has {stream_dims[-1]} channels; a level of all {latent_dim} is wanted")

@@ -13,7 +13,7 @@ from powermuse.recipe import FlowRecipe
 
 _KERNEL = 3
 _DILATIONS = (1, 2, 4)
-"""In time, of one layer after another: three see a second and a half at 40 ms a token."""
+"""In time, of one layer after another: three see .4 s to either side at 40 ms a token."""
 
 
 class Painter(nn.Module):

@@ -39,7 +39,7 @@ class Learner:
         assert isinstance(agent, Agent)
         codec: type[Codec] = registry.find("codecs", recipe.codec.name)[1]
         self.objective = Objective(recipe.weights, agent.penalty_names, codec, latent_mean_D)
-        self._freeze_what_no_term_sees()
+        self._freeze_by_stage()
         runs.check_lengths(recipe, *self.objective.least_frames(recipe.data.decode_stretches))
         if self.objective.needs_truth and recipe.data.pairing not in ("unity", "triplets"):
             raise BadInput(
@@ -48,8 +48,9 @@ class Learner:
             )
         self.codec = self.make_codec() if self.objective.needs_sound else None
 
-    def _freeze_what_no_term_sees(self) -> None:
-        """A stage of a composer by flow matching may teach its draft alone, or its flow alone."""
+    def _freeze_by_stage(self) -> None:
+        """A stage of a composer by flow matching may teach its draft alone, where `flow.truth` has no weight; where
+        nothing else has one, the flow alone, beside the draft as it is."""
         flow, named = self.bare_model.cascade, self.objective.weights.keys()
         if not isinstance(flow, FlowCascade):
             return

@@ -37,7 +37,14 @@ def toy(full: Recipe, agent: Agent, least_crop: int, least_decode: int) -> Recip
             full.cascade, layers=_LAYERS, ffn_multiple=min(full.cascade.ffn_multiple, _FFN_MULTIPLE)
         ),
         flow=dataclasses.replace(
-            full.flow, width=_FLOW_WIDTH, heads=2, draft_layers=1, refine_layers=2, steps=2, drop=0.3, drop_all=0.0
+            full.flow,
+            width=_FLOW_WIDTH,
+            heads=2,
+            draft_layers=1,
+            refine_layers=min(full.flow.refine_layers, 2),
+            steps=2,
+            drop=0.3,
+            drop_all=0.0,
         ),
         data=data,
         training=training,
