@@ -23,7 +23,7 @@ SMALL = {
         "agent.options.heads=2",
     ],
     "fixed": [],
-    "factors": ["flow.width=16", "flow.heads=2", "flow.draft_layers=1", "training.begin_from="],
+    "factors": ["flow.width=16", "flow.heads=2", "flow.draft_layers=1", "training.begin_from=''"],
 }  # fmt: skip
 
 
