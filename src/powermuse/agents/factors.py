@@ -48,7 +48,7 @@ class FactorsAgent(Agent):
     the time of each chord as voicing. There is no residual, so a mix of the clips cannot come out.
     """
 
-    toy_options: ClassVar[dict[str, Any]] = {}
+    toy_options: ClassVar[dict[str, Any]] = {"voicing_drop": 0.0}
 
     def __init__(self, config: Config, latent_dim: int) -> None:
         super().__init__()

@@ -43,7 +43,7 @@ def toy(full: Recipe, agent: Agent, least_crop: int, least_decode: int) -> Recip
             draft_layers=1,
             refine_layers=min(full.flow.refine_layers, 2),
             steps=2,
-            drop=0.3,
+            drop=0.15,
             drop_all=0.0,
         ),
         data=data,
