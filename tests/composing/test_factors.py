@@ -97,6 +97,9 @@ def test_what_was_composed_is_written_as_midi_beside_the_wave(shop, tmp_path, ca
     assert report["notes"] == len(played) and report["blend"]["midi"] == "blend.mid"
     assert f"MIDI: {tmp_path / 'blend.mid'}, {len(played)} notes\n" in capsys.readouterr().out
     assert compose(shop, tmp_path / "blend.wav", "--midi") == 0, "its own may be replaced"
+    assert compose(shop, tmp_path / "blend.wav") == 0
+    assert not (tmp_path / "blend.mid").exists(), "the notes of what is no longer there"
+    assert compose(shop, tmp_path / "blend.wav", "--midi") == 0
 
 
 def test_without_being_asked_for_there_is_no_midi_and_a_foreign_one_is_left_alone(shop, tmp_path, capsys: Capture):

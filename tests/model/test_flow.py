@@ -246,3 +246,21 @@ def test_a_small_one_learns_two_pieces_and_composes_them_from_noise():
 def test_sizes_that_make_no_composer_are_refused(changes):
     with pytest.raises(BadInput, match="flow"):
         made(**changes)
+
+
+def test_a_palette_is_painted_with_in_its_own_units_and_only_where_it_is_known():
+    """Streams: rhythm, three levels of each channel and whether they are known, colour of two levels."""
+    torch.manual_seed(0)
+    model = FlowCascade((3, 3 * D + 1, 2 * D), D, SMALL, palette=1)
+    levels_BRT, colour_BR = 9.0 * torch.rand(2, 3 * D, T), 9.0 * torch.rand(2, 2 * D)
+    known_B1T = torch.tensor([1.0, 0.0])[:, None, None].expand(-1, 1, T)
+    colour_BRT = colour_BR[..., None].expand(-1, -1, T)
+    streams = (torch.rand(2, 3, T), torch.cat([levels_BRT, known_B1T], dim=1), colour_BRT)
+    found = model.drafter(streams, None).palette_BPDN
+    assert found.shape == (2, 5, D, 11)
+    unit = (levels_BRT.unflatten(1, (3, D)) - SMALL.centre) / SMALL.spread
+    torch.testing.assert_close(found[0, 2:, :, 4], unit[0, :, :, 13])  # the middle frame of the token
+    assert not found[1, 2:].any(), "it is not known"
+    torch.testing.assert_close(found[:, :2, :, 0], (colour_BR.view(2, 2, D) - SMALL.centre) / SMALL.spread)
+    dropped = model.drafter(streams, torch.tensor([[1.0, 0.0, 1.0]] * 2)).palette_BPDN
+    assert not dropped[:, 2:].any() and torch.equal(dropped[:, :2], found[:, :2])

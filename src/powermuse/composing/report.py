@@ -33,6 +33,7 @@ def write(blend: Blend, out: str, *, midi: bool = False) -> dict[str, Any]:
     report = describe(blend)
     report_file, picture_file = report_paths(out)
     midi_file = notes.midi_path(out)
+    outdated = not midi and "midi" in _report(report_file).get("blend", {})
     named = {"file": Path(out).name, **({"midi": midi_file.name} if midi else {})}
     told = {**report, "blend": {**named, **report["blend"]}}
     disk.write_all(
@@ -43,6 +44,8 @@ def write(blend: Blend, out: str, *, midi: bool = False) -> dict[str, Any]:
             **({midi_file: _midi(blend)} if midi else {}),
         }
     )
+    if outdated:
+        midi_file.unlink(missing_ok=True)  # the notes of the blend that was here
     return report
 
 
