@@ -8,6 +8,7 @@ import torch
 
 from powermuse.audio import features
 from powermuse.composing import notes
+from powermuse.data import rolls
 from powermuse.data.triplets import Triplets
 from powermuse.metrics import truth
 from powermuse.types import Brief
@@ -26,7 +27,7 @@ def main(model: str, dataset: str) -> None:
         struck_N = notes.strokes(proposal.streams[0][0].numpy(), flow.pool)
         probable_QN = composition.notes_BQN[0].sigmoid().numpy()
         right = known.pitched(index, "truth.0").double().numpy()
-        inside = (right[:, 2] >= notes.LOW_PITCH) & (right[:, 2] < notes.LOW_PITCH + len(probable_QN))
+        inside = (right[:, 2] >= rolls.LOW_PITCH) & (right[:, 2] < rolls.LOW_PITCH + len(probable_QN))
         found.append([score(right[inside], probable_QN, s, flow.pool) for s in (struck_N, np.zeros_like(struck_N))])
     for told, (f, many) in zip(("struck again", "held"), np.mean(found, axis=0), strict=True):
         print(f"{told:>12}: F {f:.3f} (pitch, onset within 50 ms), {many:.2f} notes for each of the truth's")

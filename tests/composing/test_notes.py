@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from powermuse.composing import notes
 from powermuse.composing.notes import Note
+from powermuse.data import rolls
 from powermuse.data.render import midi
 
 TOKEN_S, C4 = 0.04, 60
@@ -20,7 +21,7 @@ def probable(curves: dict[int, list[float]], tokens: int = 12) -> np.ndarray:
     """[88, tokens], 0 but for the curves of some pitches, which begin at token 2."""
     found = np.zeros((88, tokens))
     for pitch, curve in curves.items():
-        found[pitch - notes.LOW_PITCH, 2 : 2 + len(curve)] = curve
+        found[pitch - rolls.LOW_PITCH, 2 : 2 + len(curve)] = curve
     return found
 
 

@@ -241,7 +241,17 @@ def test_a_small_one_learns_two_pieces_and_composes_them_from_noise():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"width": 0}, {"heads": 3}, {"pool": 0}, {"guidance": [1.0] * 4}, {"spread": 0.0}], ids=str
+    "changes",
+    [
+        {"width": 0},
+        {"heads": 3},
+        {"pool": 0},
+        {"guidance": [1.0] * 4},
+        {"spread": 0.0},
+        {"orchestrations": ["blocks", "blocks"]},
+        {"orchestrations": [""]},
+    ],
+    ids=str,
 )
 def test_sizes_that_make_no_composer_are_refused(changes):
     with pytest.raises(BadInput, match="flow"):

@@ -9,14 +9,14 @@ import io
 from pathlib import Path
 from typing import NamedTuple
 
+import mido
 import numpy as np
 
 from powermuse import recipe, weights
 from powermuse.composing.composer import Blend
+from powermuse.data.rolls import LOW_PITCH
 from powermuse.types import BadInput
 
-LOW_PITCH = 21
-"""MIDI number of the lowest note, A0."""
 _BEGINS, _ENDS = 0.5, 0.4
 _CLEAR = 0.8
 """A note of one token counts where its probability comes as high."""
@@ -92,8 +92,6 @@ def _sounding(probable_QN: np.ndarray) -> np.ndarray:
 
 def midi(notes: list[Note], duration_s: float) -> bytes:
     """A standard MIDI file of one track: 120 quarters a minute, times to the millisecond, as long as the piece."""
-    import mido
-
     track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=_TEMPO_US)])
     now = 0
     for tick, begins, pitch, velocity in _events(notes):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from powermuse.composing.composer import Blend
-from powermuse.composing.notes import LOW_PITCH
+from powermuse.data.rolls import LOW_PITCH
 from powermuse.metrics import chords
 
 _COLUMNS = 2000

@@ -21,8 +21,8 @@ def draft_error(draft_BDT: Tensor, truth_BDT: Tensor) -> Tensor:
 
 
 def edges_error(draft_BDT: Tensor, truth_BDT: Tensor) -> Tensor:
-    """Mean error of the change from frame to frame, in standard deviations of music: strokes are few among the frames,
-    and a draft that has the spectrum right without them would lose little by `draft_error`. 0 of a single frame."""
+    """Mean error of the change from frame to frame, in standard deviations of music; 0 of a single frame. It is least
+    where a stroke that may come a frame sooner or later is left out: a heavy weight makes strokes fainter (LOG.md)."""
     if draft_BDT.shape[-1] < 2:
         return 0.0 * draft_BDT.sum()
     return ((draft_BDT - truth_BDT).diff(dim=-1) / _UNIT).abs().mean()
