@@ -59,8 +59,8 @@ class Pair(NamedTuple):
     harmony: Clip
     truth: Clip | None = None
     notes_BQT: Tensor | None = None
-    """1 where a note of the truth sounds, else 0, A0 to C8, drums left out; -1 throughout a clip whose notes are not
-    known; None where they are not asked for."""
+    """2 where a note of the truth is struck, 1 where it sounds on, else 0, A0 to C8, drums left out; -1 throughout a
+    clip whose notes are not known; None where they are not asked for."""
     orchestration_B: Tensor | None = None
     """Which of `flow.orchestrations` the truth was made by, counted from 1; 0 where that is not known."""
 
@@ -103,6 +103,8 @@ class Brief(NamedTuple):
     """In training by flow matching: what music is to be found behind."""
     orchestration_B: Tensor | None = None
     """Which of `flow.orchestrations` is wanted, counted from 1; 0, or None, leaves it open."""
+    notes_BQT: Tensor | None = None
+    """The notes that are to be played, as `Pair` has them; its own where they are not known, or None."""
 
 
 class Composition(NamedTuple):
@@ -114,7 +116,8 @@ class Composition(NamedTuple):
     scales: tuple[Tensor, ...]
     """RMS scale factor [B] of each stage (1 where a stage does not scale)."""
     notes_BQN: Tensor | None = None
-    """Logits of the notes A0 to C8 that are composed, for each token of the composer, where it tells them."""
+    """For each token of the composer, where it tells them: logits of the 88 notes A0 to C8 that sound, then of those that
+    are struck, [B, 176, N]."""
     noised: Noised | None = None
     """What the blend was found behind, in training by flow matching."""
 

@@ -17,90 +17,66 @@ from powermuse.data.render import midi
 TOKEN_S, C4 = 0.04, 60
 
 
-def probable(curves: dict[int, list[float]], tokens: int = 12) -> np.ndarray:
-    """[88, tokens], 0 but for the curves of some pitches, which begin at token 2."""
-    found = np.zeros((88, tokens))
-    for pitch, curve in curves.items():
-        found[pitch - rolls.LOW_PITCH, 2 : 2 + len(curve)] = curve
-    return found
+def score(*told: tuple[int, str], tokens: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    """What sounds and what is struck, of pitches with a letter a token: x struck, - sounding, . silent."""
+    sounds_QN, struck_QN = np.zeros((88, tokens), bool), np.zeros((88, tokens), bool)
+    for pitch, letters in told:
+        for token, letter in enumerate(letters):
+            sounds_QN[pitch - rolls.LOW_PITCH, token] = letter in "x-"
+            struck_QN[pitch - rolls.LOW_PITCH, token] = letter == "x"
+    return sounds_QN, struck_QN
 
 
-def found(curves: dict[int, list[float]], struck: tuple[int, ...] = (), tokens: int = 12) -> list[Note]:
-    return notes.found(probable(curves, tokens), np.isin(np.arange(tokens), struck), TOKEN_S, tokens * TOKEN_S)
-
-
-def spans(curve: list[float], struck: tuple[int, ...] = ()) -> list[tuple[int, int]]:
-    """First token and the token after the last of each note that a curve of one pitch is."""
-    return [(round(n.start_s / TOKEN_S), round(n.end_s / TOKEN_S)) for n in found({C4: curve}, struck)]
-
-
-def test_a_note_has_its_time_its_pitch_and_the_velocity_of_its_highest_probability():
-    high, low = found({C4: [0.9, 1.0, 0.7], 21: [0.6, 0.6]})[::-1]
-    assert high == (pytest.approx(0.08), pytest.approx(0.2), 60, 127)
-    assert low == (pytest.approx(0.08), pytest.approx(0.16), 21, 76)
-    assert found({108: [0.8]}) == [(pytest.approx(0.08), pytest.approx(0.12), 108, 102)]
+def spans(letters: str) -> list[tuple[int, int]]:
+    """First token and the token after the last of each note that the letters of one pitch are."""
+    made = notes.found(*score((C4, letters)), np.ones(12), TOKEN_S, 12 * TOKEN_S)
+    return [(round(n.start_s / TOKEN_S), round(n.end_s / TOKEN_S)) for n in made]
 
 
 @pytest.mark.parametrize(
-    ("curve", "wanted"),
+    ("letters", "wanted"),
     [
-        ([0.45, 0.45, 0.45], []),
-        ([0.45, 0.6, 0.6], [(3, 5)]),
-        ([0.6, 0.6, 0.45, 0.45], [(2, 6)]),
-        ([0.6, 0.6, 0.35, 0.6, 0.6], [(2, 4), (5, 7)]),
-        ([0.6, 0.6, 0.35, 0.45, 0.45], [(2, 4)]),
-        ([0.7], []),
-        ([0.85], [(2, 3)]),
-        ([0.6] * 10, [(2, 12)]),
-        ([], []),
+        ("..x--.......", [(2, 5)]),
+        ("..x--x-x....", [(2, 5), (5, 7), (7, 8)]),
+        ("---..x......", [(0, 3), (5, 6)]),
+        ("..x.........", [(2, 3)]),
+        ("..x---------", [(2, 12)]),
+        ("xx..........", [(0, 1), (1, 2)]),
+        ("............", []),
     ],
 )
-def test_a_note_begins_above_a_half_ends_below_two_fifths_and_is_long_or_clear(curve, wanted):
-    assert spans(curve) == wanted
+def test_a_note_begins_where_it_is_struck_or_held_from_before_and_ends_where_it_fades_or_is_struck_again(
+    letters, wanted
+):
+    assert spans(letters) == wanted
 
 
-@pytest.mark.parametrize(
-    ("curve", "struck", "wanted"),
-    [
-        ([0.9] * 8, (6,), [(2, 6), (6, 10)]),
-        ([0.9] * 8, (0, 2, 3, 10, 11), [(2, 10)]),
-        ([0.9] * 8, (4, 6), [(2, 4), (4, 6), (6, 10)]),
-        ([0.9, 0.9, 0.9, 0.9, 0.45, 0.9], (6,), [(2, 8)]),
-        ([0.6] * 5, (6,), [(2, 6)]),
-    ],
-    ids=["a stroke", "where nothing is held", "two", "where it hardly sounds", "just before its end"],
-)
-def test_a_held_note_is_struck_again_by_a_full_stroke(curve, struck, wanted):
-    assert spans(curve, struck) == wanted
+def test_a_note_has_its_time_its_pitch_and_the_velocity_of_its_stroke():
+    strength_N = np.zeros(12)
+    strength_N[2:4] = 1.0, 0.5
+    low, mid, high = notes.found(*score((21, "...x-"), (C4, "..x--"), (108, "....x")), strength_N, TOKEN_S, 1.0)
+    assert low == (pytest.approx(0.12), pytest.approx(0.2), 21, 84)
+    assert mid == (pytest.approx(0.08), pytest.approx(0.2), 60, 120)
+    assert high == (pytest.approx(0.16), pytest.approx(0.2), 108, 48)
 
 
-def test_strokes_are_full_peaks_of_any_band_and_not_of_the_level():
-    rhythm_RT = np.zeros((4, 30))
-    rhythm_RT[0, [4, 12]] = 1.0, 0.6
-    rhythm_RT[2, 19:22] = 0.8, 1.0, 1.0
-    rhythm_RT[1, 23] = 1.0  # the token after the one before
-    rhythm_RT[3, 26] = 1.0
-    assert np.flatnonzero(notes.strokes(rhythm_RT, 3)).tolist() == [1, 6]
-    assert np.array_equal(notes.strokes(0.3 * rhythm_RT, 3), notes.strokes(rhythm_RT, 3))
-    assert notes.strokes(rhythm_RT[:, :29], 3).shape == (10,)
-    assert not notes.strokes(np.zeros((4, 30)), 3).any()
+def test_a_token_is_as_strong_as_the_strongest_onset_in_it_or_beside_it_and_levels_do_not_count():
+    rhythm_RT = np.zeros((4, 29))
+    rhythm_RT[0, 4], rhythm_RT[2, 13], rhythm_RT[3, 20:] = 1.0, 0.6, 1.0
+    assert notes.strengths(rhythm_RT, 3).tolist() == [1.0, 1.0, 1.0, 0.6, 0.6, 0.6, 0, 0, 0, 0]
 
 
 def test_the_last_note_ends_with_the_piece():
-    (only,) = notes.found(probable({C4: [0.9] * 10}), np.zeros(12, bool), TOKEN_S, 0.453)
+    (only,) = notes.found(*score((C4, "..x---------")), np.ones(12), TOKEN_S, 0.453)
     assert only.end_s == 0.453
 
 
-def test_a_blend_is_played_from_its_probabilities_and_its_rhythm(blend):
+def test_a_blend_is_played_from_its_score_and_its_rhythm(blend):
     assert notes.played(blend) is None
-    held = dataclasses.replace(blend, notes_QN=probable({C4: [0.9] * 8}, 150), rhythm_RT=np.zeros((4, 450)))
-    struck_RT = np.zeros((4, 450))
-    struck_RT[1, 18] = 1.0
-    assert notes.played(dataclasses.replace(held, rhythm_RT=None)) == notes.played(held)
-    assert notes.played(held) == [(pytest.approx(0.08), pytest.approx(0.4), 60, 114)]
-    assert [n.start_s for n in notes.played(dataclasses.replace(held, rhythm_RT=struck_RT)) or []] == [
-        pytest.approx(0.08), pytest.approx(0.24)
-    ]  # fmt: skip
+    scored = dataclasses.replace(blend, score=score((C4, "..x-----"), tokens=150), rhythm_RT=np.zeros((4, 450)))
+    assert notes.played(scored) == [(pytest.approx(0.08), pytest.approx(0.32), 60, 48)]
+    assert [n.velocity for n in notes.played(dataclasses.replace(scored, rhythm_RT=None)) or []] == [120]
+    assert [n.velocity for n in notes.played(dataclasses.replace(scored, rhythm_RT=np.ones((4, 450)))) or []] == [120]
 
 
 def test_a_tick_of_the_file_is_a_millisecond_at_120_and_it_lasts_as_long_as_the_piece():
@@ -120,8 +96,9 @@ def test_a_tick_of_the_file_is_a_millisecond_at_120_and_it_lasts_as_long_as_the_
 @settings(max_examples=40, deadline=None)
 def test_what_is_written_is_read_back_to_the_millisecond(seed, tokens, token_s, share):
     random = np.random.default_rng(seed)
-    probable_QN = random.random((88, tokens)) ** random.choice([0.3, 1.0, 3.0])
-    made = notes.found(probable_QN, random.random(tokens) < share, token_s, tokens * token_s)
+    sounds_QN = random.random((88, tokens)) < share
+    struck_QN = sounds_QN & (random.random((88, tokens)) < 0.3)
+    made = notes.found(sounds_QN, struck_QN, random.random(tokens), token_s, tokens * token_s)
     song = midi.read(notes.midi(made, tokens * token_s))
     read = sorted((n.pitch, n.start, n.end, n.velocity) for channel in song.channels for n in channel.notes)
     assert read == [(n.pitch, round(1000 * n.start_s), round(1000 * n.end_s), n.velocity) for n in made]

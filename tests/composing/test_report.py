@@ -178,7 +178,7 @@ def test_where_one_of_the_three_cannot_be_put_none_appears(blend, tmp_path, suff
 @pytest.mark.parametrize("suffix", [".json", ".png", ".wav", ".mid"])
 @pytest.mark.usefixtures("drawn_once")
 def test_with_midi_it_is_all_four_or_none(blend, tmp_path, suffix):
-    played = dataclasses.replace(blend, notes_QN=np.ones((88, 150)))
+    played = dataclasses.replace(blend, score=(np.ones((88, 150), bool), np.zeros((88, 150), bool)))
     report.write(played, str(tmp_path / "all.wav"), midi=True)
     assert {p.name for p in tmp_path.iterdir()} == {"all.json", "all.png", "all.wav", "all.mid"}
     (tmp_path / "none").with_suffix(suffix).mkdir()

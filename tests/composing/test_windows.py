@@ -9,6 +9,7 @@ from powermuse import recipe
 from powermuse.composing import windows
 from powermuse.composing.windows import Joined
 from powermuse.metrics import chords
+from powermuse.recipe import FlowRecipe
 from powermuse.types import Brief, Clip, Composition, Proposal
 from powermuse.weights import LoadedModel
 
@@ -17,10 +18,10 @@ RECIPE = "{name: none, agent: {name: factors}, composer: flow, flow: {pool: 3}}"
 
 
 class Telling(nn.Module):
-    """Tells what the groove's latents hold: 4 channels of rhythm, 49 of chords, 88 of notes."""
+    """Tells what the groove's latents hold: 4 channels of rhythm, 49 of chords, 176 of notes."""
 
     def forward(self, groove: Clip, harmony: Clip, brief: Brief | None) -> tuple[Proposal, Composition]:
-        rhythm, chord, notes = groove.z_BDT.split((4, 49, 88), dim=1)
+        rhythm, chord, notes = groove.z_BDT.split((4, 49, 176), dim=1)
         of_tokens = torch.nn.functional.avg_pool1d(notes, POOL, ceil_mode=True)
         return Proposal((rhythm, chord), None, {}, {}), Composition(groove.z_BDT, (), (), of_tokens)
 
@@ -33,14 +34,16 @@ def composed(z_BDT: Tensor, window: int) -> Joined:
 
 
 def piece(frames: int = FRAMES) -> Tensor:
-    """C major, then A minor with a seventh from frame 400 on; note 39 from frame 501 to 620; a rising rhythm."""
-    z_BDT = torch.zeros(1, 141, frames)
+    """C major, then A minor with a seventh from frame 400 on; note 39 from frame 501 to 620, struck at first; a rising
+    rhythm."""
+    z_BDT = torch.zeros(1, 229, frames)
     z_BDT[:, :4] = torch.linspace(0, 1, frames)
     for root, notes, time in ((0, [0, 4, 7], slice(0, 400)), (9, [9, 0, 4, 7], slice(400, frames))):
         z_BDT[:, 4 + root, time] = 1.0
         z_BDT[:, [16 + note for note in notes], time] = 1.0
     z_BDT[:, 53:] = -4.0
     z_BDT[:, 53 + 39, 501:621] = 3.0
+    z_BDT[:, 53 + 88 + 39, 501:504] = 3.0
     return z_BDT
 
 
@@ -62,6 +65,10 @@ def test_notes_of_windows_on_whole_tokens_are_those_of_one_window(frames):
     np.testing.assert_allclose(whole[39, [166, 167, 206, 207]], 1 / (1 + np.exp([4, -3, -3, 4])), rtol=1e-5)
     np.testing.assert_allclose(parts[:, :200], whole[:, :200], atol=1e-6)
     assert ((parts > 0.5) == (whole > 0.5)).all()
+    for window in (frames, 300):
+        found = composed(piece(frames), window).score(FlowRecipe(pool=POOL))
+        assert found is not None and found.struck_BQN.nonzero().tolist() == [[0, 39, 167]]
+        assert found.sounds_BQN[0, 39].nonzero()[:, 0].tolist() == list(range(167, 207))
 
 
 @pytest.mark.parametrize("window", [100, 101, 500])
@@ -75,7 +82,7 @@ def test_notes_of_any_windows_are_off_by_a_token_at_most(window):
 
 
 def test_a_token_is_the_mean_of_its_frames_and_the_last_one_of_those_that_there_are():
-    made = Joined({"notes": torch.tensor([0.0, 0.0, 3.0, -1.0, -3.0]).expand(1, 88, 5)}, {}, []).notes(3)
+    made = Joined({"notes": torch.tensor([0.0, 0.0, 3.0, -1.0, -3.0]).expand(1, 176, 5)}, {}, []).notes(3)
     assert made is not None and made.shape == (88, 2)
     np.testing.assert_allclose(made[5], 1 / (1 + np.exp([-1.0, 7 / 3])), rtol=1e-6)  # the last frame fills its token
 
@@ -83,3 +90,4 @@ def test_a_token_is_the_mean_of_its_frames_and_the_last_one_of_those_that_there_
 def test_what_nobody_told_is_none():
     made = Joined({"blend": torch.zeros(1, 2, 3)}, {}, [])
     assert made.masks is made.rhythm_RT is made.chords(1.0) is made.notes(3) is None
+    assert made.score(FlowRecipe()) is None

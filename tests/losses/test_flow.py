@@ -7,6 +7,7 @@ from powermuse.losses import flow as losses
 from powermuse.types import BadInput, Noised
 
 D, T, NOTES = 8, 31, 88
+BOTH = 2 * NOTES
 
 
 def test_the_velocity_error_is_that_of_the_velocity():
@@ -20,18 +21,19 @@ def test_the_velocity_error_is_that_of_the_velocity():
     torch.testing.assert_close(error, ((velocity - wanted) / 4.0).square().mean())
 
 
-def test_errors_are_0_on_the_truth_and_1_bit_a_note_on_a_guess():
+def test_errors_are_0_on_the_truth_and_bits_of_an_octave_on_a_guess():
     truth_BDT = torch.randn(2, D, T)
     assert losses.draft_error(truth_BDT, truth_BDT) == 0
     assert losses.velocity_error(truth_BDT, truth_BDT, Noised(truth_BDT, torch.randn(2, D, T), torch.rand(2))) == 0
     silent = torch.zeros(2, NOTES, T)
-    assert float(losses.notes_error(torch.zeros(2, NOTES, 11), silent)) == pytest.approx(1.0, abs=1e-3)
-    assert float(losses.notes_error(torch.full((2, NOTES, 11), -30.0), silent)) < 1e-6
+    # One bit for each of twelve notes, and five for whether it is struck.
+    assert float(losses.notes_error(torch.zeros(2, BOTH, 11), silent)) == pytest.approx(12 * 6, rel=1e-4)
+    assert float(losses.notes_error(torch.full((2, BOTH, 11), -30.0), silent)) < 1e-6
 
 
 def test_clips_whose_notes_nobody_knows_teach_no_notes():
     torch.manual_seed(0)
-    logits, notes = torch.randn(3, NOTES, 11, requires_grad=True), (torch.rand(3, NOTES, T) < 0.1).float()
+    logits, notes = torch.randn(3, BOTH, 11, requires_grad=True), (torch.rand(3, NOTES, T) < 0.1).float()
     some = notes.clone()
     some[1] = -1.0
     error = losses.notes_error(logits, some)
@@ -56,11 +58,21 @@ def test_near_the_end_the_velocity_does_not_explode():
     assert float(at_the_end) == pytest.approx((1 / 4.0) ** 2 / 0.2**2)
 
 
-def test_a_note_that_is_missed_costs_more_than_one_too_many():
-    sounding, silent = torch.ones(1, NOTES, T), torch.zeros(1, NOTES, T)
-    missed = losses.notes_error(torch.full((1, NOTES, 11), -2.0), sounding)
-    too_many = losses.notes_error(torch.full((1, NOTES, 11), 2.0), silent)
-    assert float(missed) == pytest.approx(3 * float(too_many))
+def test_what_sounds_and_what_is_struck_are_told_apart():
+    """Of a roll that holds a note and strikes it in one token of two, at logits that say so, nothing is amiss."""
+    roll_BQT = torch.zeros(1, NOTES, 6)
+    roll_BQT[0, 30] = torch.tensor([2.0, 1, 1, 1, 1, 1])
+    logits_BQN = torch.full((1, BOTH, 2), -30.0)
+    logits_BQN[0, 30] = 30.0
+    logits_BQN[0, NOTES + 30, 0] = 30.0
+    assert float(losses.notes_error(logits_BQN, roll_BQT)) < 1e-6
+    missed = logits_BQN.clone()
+    missed[0, NOTES + 30, 0] = -30.0
+    silent = logits_BQN.clone()
+    silent[0, 30, 0] = -30.0
+    bits = 12 * 30 / 0.6931 / NOTES / 2
+    assert float(losses.notes_error(silent, roll_BQT)) == pytest.approx(bits, rel=1e-3)
+    assert float(losses.notes_error(missed, roll_BQT)) == pytest.approx(5 * bits, rel=1e-3)
 
 
 def test_the_error_of_edges_sees_strokes_and_not_an_offset():

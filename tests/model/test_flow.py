@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from powermuse.losses import flow as losses
-from powermuse.model.flow import NOTES, FlowCascade, tokens
+from powermuse.model.drafter import Drafter, Known, tokens
+from powermuse.model.flow import FlowCascade
+from powermuse.model.score import NOTES, settled
 from powermuse.recipe import FlowRecipe
 from powermuse.types import BadInput, Brief, Noised, Proposal
 
@@ -33,6 +35,12 @@ def unlike_its_start(model: FlowCascade) -> FlowCascade:
     return model
 
 
+def drafted(drafter: Drafter, streams: tuple[Tensor, ...], kept_BC: Tensor | None) -> Known:
+    """What is known when the plan is painted from its own score."""
+    plan = drafter.plan(streams, kept_BC)
+    return drafter.paint(plan, settled(plan.notes_BQN, drafter.recipe))
+
+
 def test_tokens_are_frames_taken_together_and_latents_are_them_again():
     model, z_BDT = made(), torch.randn(2, D, T)
     found = model._tokens(z_BDT)
@@ -46,7 +54,7 @@ def test_latents_drafts_and_notes_have_their_shapes(frames):
     model = made().eval()
     composed = model(proposal(frames=frames))
     assert composed.blend_BDT.shape == composed.drafts[0].shape == (2, D, frames)
-    assert composed.notes_BQN is not None and composed.notes_BQN.shape == (2, NOTES, -(-frames // 3))
+    assert composed.notes_BQN is not None and composed.notes_BQN.shape == (2, 2 * NOTES, -(-frames // 3))
 
 
 def noised(music_BDT: Tensor, time_B: Tensor) -> Noised:
@@ -56,7 +64,7 @@ def noised(music_BDT: Tensor, time_B: Tensor) -> Noised:
 @pytest.mark.parametrize(("begin", "centre"), [("noise", 0.0), ("draft", 1.0)])
 def test_the_way_leads_from_noise_or_the_draft_to_music(begin, centre):
     model = made(begin=begin, noise=0.5)
-    known = model.drafter(proposal(batch=4, frames=999).streams, None)
+    known = drafted(model.drafter, proposal(batch=4, frames=999).streams, None)
     given = noised(5.0 + 4.0 * torch.randn(4, D, 999), torch.zeros(4))
     start, end = (model._on_the_way(given._replace(time_B=torch.full((4,), t)), known) for t in (0.0, 1.0))
     torch.testing.assert_close(end, model._tokens(given.music_BDT))
@@ -95,15 +103,17 @@ def test_every_condition_matters_and_is_not_known_where_it_is_dropped():
         other = tuple(proposal(7).streams[k] if k == i else s for k, s in enumerate(streams))
         kept, dropped = torch.ones(2, 3), torch.ones(2, 3)
         dropped[:, i] = 0.0
-        assert not torch.allclose(model.drafter(streams, kept).draft_BNE, model.drafter(other, kept).draft_BNE)
-        assert torch.equal(model.drafter(streams, dropped).draft_BNE, model.drafter(other, dropped).draft_BNE)
+        told, changed, without, changed_without = (
+            drafted(model.drafter, given, known).draft_BNE for known in (kept, dropped) for given in (streams, other)
+        )
+        assert not torch.allclose(told, changed)
+        assert torch.equal(without, changed_without)
 
 
 def test_all_kept_is_the_same_as_nothing_said():
     model, streams = unlike_its_start(made()), proposal().streams
-    torch.testing.assert_close(
-        model.drafter(streams, torch.ones(2, 3)).draft_BNE, model.drafter(streams, None).draft_BNE
-    )
+    kept, nothing_said = (drafted(model.drafter, streams, kept_BC) for kept_BC in (torch.ones(2, 3), None))
+    torch.testing.assert_close(kept.draft_BNE, nothing_said.draft_BNE)
 
 
 @pytest.mark.parametrize(("steps", "begin"), [(0, "draft"), (4, "draft"), (4, "noise")])
@@ -266,11 +276,70 @@ def test_a_palette_is_painted_with_in_its_own_units_and_only_where_it_is_known()
     known_B1T = torch.tensor([1.0, 0.0])[:, None, None].expand(-1, 1, T)
     colour_BRT = colour_BR[..., None].expand(-1, -1, T)
     streams = (torch.rand(2, 3, T), torch.cat([levels_BRT, known_B1T], dim=1), colour_BRT)
-    found = model.drafter(streams, None).palette_BPDN
-    assert found.shape == (2, 5, D, 11)
+    known = model.drafter.plan(streams, None).told_BPDN
+    found = known[:, :5]
+    assert known.shape == (2, 5 + 3 * SMALL.pool, D, 11)
     unit = (levels_BRT.unflatten(1, (3, D)) - SMALL.centre) / SMALL.spread
     torch.testing.assert_close(found[0, 2:, :, 4], unit[0, :, :, 13])  # the middle frame of the token
     assert not found[1, 2:].any(), "it is not known"
     torch.testing.assert_close(found[:, :2, :, 0], (colour_BR.view(2, 2, D) - SMALL.centre) / SMALL.spread)
-    dropped = model.drafter(streams, torch.tensor([[1.0, 0.0, 1.0]] * 2)).palette_BPDN
+    dropped = model.drafter.plan(streams, torch.tensor([[1.0, 0.0, 1.0]] * 2)).told_BPDN[:, :5]
     assert not dropped[:, 2:].any() and torch.equal(dropped[:, :2], found[:, :2])
+
+
+def test_the_first_stream_is_told_to_the_painter_frame_by_frame_and_only_where_it_is_known():
+    model, streams = made(), proposal().streams
+    levels = DIMS[-1] // D
+    found = model.drafter.plan(streams, torch.tensor([[1.0, 1.0, 1.0], [0.0, 1.0, 1.0]])).told_BPDN
+    assert not found[1, levels:].any(), "it is not known"
+    strokes = found[0, levels:].unflatten(0, (DIMS[0], SMALL.pool))
+    for frame in (0, 4, 20, 29):
+        torch.testing.assert_close(
+            strokes[:, frame % 3, :, frame // 3], streams[0][0, :, frame, None].expand(-1, D), msg=str(frame)
+        )
+
+
+def roll(*struck: int) -> Tensor:
+    """[1, 88, T] with notes that sound on to the end."""
+    found = torch.zeros(1, NOTES, T)
+    for row in struck:
+        found[0, row, 9:] = 1.0
+        found[0, row, 9] = 2.0
+    return found
+
+
+def test_the_notes_of_the_truth_are_painted_where_they_are_known_else_its_own():
+    model, given = unlike_its_start(made(drop=0.0, drop_all=0.0)), proposal()
+    unknown = torch.full((1, NOTES, T), -1.0)
+
+    def draft(*rolls: Tensor) -> Tensor:
+        return model(given, Brief(notes_BQT=torch.cat(rolls) if rolls else None)).drafts[0]
+
+    own, right, other = draft(), draft(roll(30), unknown), draft(roll(33), unknown)
+    torch.testing.assert_close(own[1], right[1])
+    assert not torch.allclose(own[0], right[0]) and not torch.allclose(right[0], other[0])
+    torch.testing.assert_close(draft(unknown, unknown), own)
+
+
+def test_the_notes_that_are_painted_teach_the_planner_nothing():
+    """Notes are learnt from the score alone: what is painted of them has no gradient to their logits."""
+    model = unlike_its_start(made(drop=0.0, drop_all=0.0))
+    model(proposal(), Brief(notes_BQT=torch.cat([roll(30), -torch.ones(1, NOTES, T)]))).blend_BDT.sum().backward()
+    assert model.drafter.notes.weight.grad is None
+    assert model.drafter.staves.where.grad is not None
+
+
+def test_where_the_score_is_alone_nothing_is_painted(monkeypatch):
+    model = unlike_its_start(made())
+    model.score_alone()
+
+    def runs(*_: object) -> None:
+        raise AssertionError("it was painted")
+
+    monkeypatch.setattr(model.drafter.painter, "forward", runs)
+    for training in (False, True):
+        composed = model.train(training)(proposal(), Brief(notes_BQT=roll(30).expand(2, -1, -1)))
+        assert composed.blend_BDT.shape == (2, D, T) and composed.notes_BQN is not None
+    losses.notes_error(composed.notes_BQN, roll(30).expand(2, -1, -1)).backward()
+    untaught = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert untaught == []

@@ -15,6 +15,7 @@ from powermuse.audio import clips, files
 from powermuse.codecs import Codec
 from powermuse.composing import streams, windows
 from powermuse.metrics.chords import Chords
+from powermuse.model.score import Score
 from powermuse.recipe import FlowRecipe
 from powermuse.types import BadInput, Brief, Clip
 from powermuse.weights import LoadedModel
@@ -71,6 +72,8 @@ class Blend:
     """The chords that passed, there too."""
     notes_QN: np.ndarray | None = None
     """Probability that each of 88 notes from A0 sounds, [88, tokens], where the composer tells it."""
+    score: tuple[np.ndarray, np.ndarray] | None = None
+    """Which of these notes sound in each token, and which are struck there, both [88, tokens] and bool, there too."""
 
     @property
     def frame_s(self) -> float:
@@ -129,6 +132,7 @@ class Composer:
             joined.rhythm_RT,
             joined.chords(self.codec.hop_samples / self.codec.sample_rate_hz),
             joined.notes(self.model.recipe.flow.pool),
+            _as_arrays(joined.score(self.model.recipe.flow)),
         )
 
     def listen(self, path: str | os.PathLike[str]) -> Sound:
@@ -165,6 +169,12 @@ def at_level(
         gain = min(gain * wanted / max(clips.rms(limited), 1e-9), MOST_GAIN)
         limited = clips.limit_peaks(blend * np.float32(gain), PEAK, sample_rate_hz)
     return limited, gain, clips.rms(limited) < wanted * 10 ** (-0.5 / 20)
+
+
+def _as_arrays(score: Score | None) -> tuple[np.ndarray, np.ndarray] | None:
+    if score is None:
+        return None
+    return score.sounds_BQN[0].bool().numpy(), score.struck_BQN[0].bool().numpy()
 
 
 def _target_samples(groove: Sound, harmony: Sound, length: Length) -> int:

@@ -12,7 +12,10 @@ from powermuse.audio import clips
 from powermuse.codes import harmony as chord_codes
 from powermuse.metrics import chords
 from powermuse.metrics.chords import Chords
-from powermuse.model.flow import tokens
+from powermuse.model import score
+from powermuse.model.drafter import tokens
+from powermuse.model.score import Score
+from powermuse.recipe import FlowRecipe
 from powermuse.types import Brief, Clip, Composition, Proposal
 from powermuse.weights import LoadedModel
 
@@ -54,12 +57,19 @@ class Joined:
         return chords.from_states(states_T, frame_s, len(states_T) * frame_s)
 
     def notes(self, pool: int) -> np.ndarray | None:
-        """Probability of each note in each token of `pool` frames, [88, tokens]."""
+        """Probability that each note sounds in each token of `pool` frames, [88, tokens]."""
         if "notes" not in self.layers:
             return None
+        sounds_BQN, _ = self._logits(pool).chunk(2, dim=1)
+        return sounds_BQN[0].sigmoid().numpy()
+
+    def score(self, recipe: FlowRecipe) -> Score | None:
+        """The score [1, 88, tokens] that the logits settle to: of one window what was played."""
+        return score.settled(self._logits(recipe.pool), recipe) if "notes" in self.layers else None
+
+    def _logits(self, pool: int) -> Tensor:
         frames_BNE = tokens(self.layers["notes"], pool)
-        logits_NQ = frames_BNE.unflatten(-1, (-1, pool)).mean(dim=-1)[0]
-        return logits_NQ.T.sigmoid().numpy()
+        return frames_BNE.unflatten(-1, (-1, pool)).mean(dim=-1).transpose(1, 2)
 
 
 def compose(

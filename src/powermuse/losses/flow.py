@@ -1,5 +1,7 @@
 """What a composer by flow matching learns from: its draft, the velocity of its flow, its notes."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,8 +12,9 @@ _UNIT = 4.0
 """Standard deviation of the latents of music: errors are told in it."""
 _LEAST_LEFT = 0.2
 """1 - t is not taken for less: near the end the velocity is the error of the latents over next to nothing."""
-_NOTE_WEIGHT = 3.0
-"""Notes that sound count so much more than silent ones, of which there are some thirty times as many."""
+_STRIKE_WEIGHT = 5.0
+"""Of strokes, which are so much rarer than what sounds."""
+_OCTAVE = 12
 
 
 def draft_error(draft_BDT: Tensor, truth_BDT: Tensor) -> Tensor:
@@ -43,15 +46,16 @@ def velocity_error(clean_BDT: Tensor, truth_BDT: Tensor, noised: Noised | None) 
 
 
 def notes_error(logits_BQN: Tensor | None, notes_BQT: Tensor | None) -> Tensor:
-    """Cross-entropy of note logits [B, 88, N] against what sounds [B, 88, T], in bits a note and token, a mean over the
-    clips whose notes are known (none of them -1), 0 where there is no such clip; N tokens take turns over the T frames.
-    Raises BadInput where either is not there."""
+    """Cross-entropy of logits [B, 176, N], of notes that sound and of those that are struck, against a roll [B, 88, T]
+    (see `Pair`), in bits a token and octave, those of strokes five times; a mean over the clips whose notes are known
+    (none of them -1), 0 where there is no such clip; N tokens take turns over the T frames. Raises BadInput where either
+    is not there."""
     if logits_BQN is None or notes_BQT is None:
         raise BadInput("weights: notes.truth wants composer=flow, and rendered triplets with data.notes=true")
-    wanted_BQN = F.adaptive_max_pool1d(notes_BQT.to(logits_BQN), logits_BQN.shape[-1])
-    known_B = (wanted_BQN.amin(dim=(1, 2)) >= 0.0).to(logits_BQN)
-    weight = torch.tensor(_NOTE_WEIGHT, device=logits_BQN.device)
-    error_BQN = F.binary_cross_entropy_with_logits(
-        logits_BQN, wanted_BQN.clamp_min(0.0), pos_weight=weight, reduction="none"
-    )
-    return (known_B * error_BQN.mean(dim=(1, 2))).sum() / known_B.sum().clamp_min(1.0) / 0.6931
+    roll_BQN = F.adaptive_max_pool1d(notes_BQT.to(logits_BQN), logits_BQN.shape[-1])
+    known_B = (roll_BQN.amin(dim=(1, 2)) >= 0.0).to(logits_BQN)
+    wanted_BQN = torch.cat([roll_BQN > 0.0, roll_BQN > 1.0], dim=1).to(logits_BQN)
+    error_BQN = F.binary_cross_entropy_with_logits(logits_BQN, wanted_BQN, reduction="none")
+    sounds_BQN, strikes_BQN = error_BQN.chunk(2, dim=1)
+    error_B = _OCTAVE * (sounds_BQN + _STRIKE_WEIGHT * strikes_BQN).mean(dim=(1, 2)) / math.log(2.0)
+    return (known_B * error_B).sum() / known_B.sum().clamp_min(1.0)

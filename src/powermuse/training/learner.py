@@ -50,7 +50,7 @@ class Learner:
 
     def _freeze_by_stage(self) -> None:
         """A stage of a composer by flow matching may teach its draft alone, where `flow.truth` has no weight; where
-        nothing else has one, the flow alone, beside the draft as it is."""
+        one term alone has one, the flow, beside the draft as it is, or the score."""
         flow, named = self.bare_model.cascade, self.objective.weights.keys()
         if not isinstance(flow, FlowCascade):
             return
@@ -58,6 +58,8 @@ class Learner:
             flow.draft_alone()
         if named == {"flow.truth"}:
             flow.drafter.requires_grad_(False)
+        if named == {"notes.truth"}:
+            flow.score_alone()
 
     def set_up(self) -> None:
         """Optimisers, adversary and targets, on the device: when all that may be refused has been looked at."""
@@ -137,7 +139,9 @@ class Learner:
         """What a composer by flow matching is told; None for another."""
         if not isinstance(self.bare_model.cascade, FlowCascade):
             return None
-        return Brief(self._noised(pair, which), pair.orchestration_B)
+        # In validation it plays from its own score: what will be heard.
+        played = pair.notes_BQT if self.model.training else None
+        return Brief(self._noised(pair, which), pair.orchestration_B, played)
 
     def _noised(self, pair: Pair, which: int) -> Noised | None:
         """The truth behind noise, for a composer that learns to find it: at times of a logistic normal distribution
