@@ -59,9 +59,8 @@ class FlowRecipe:
     heads: int = 8
     draft_layers: int = 4
     paint_channels: int = 32
-    """Of the convolutions over channels and time that paint draft and refinement."""
     paint_layers: int = 2
-    """Of the draft's painter."""
+    """Of the convolutions over channels and time that paint the draft; the refinement has as many channels."""
     refine_layers: int = 3
     """Of the refinement's; 0 leaves the second stage out."""
     ffn_multiple: float = 3.0

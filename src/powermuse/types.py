@@ -116,8 +116,8 @@ class Composition(NamedTuple):
     scales: tuple[Tensor, ...]
     """RMS scale factor [B] of each stage (1 where a stage does not scale)."""
     notes_BQN: Tensor | None = None
-    """For each token of the composer, where it tells them: logits of the 88 notes A0 to C8 that sound, then of those that
-    are struck, [B, 176, N]."""
+    """[B, 176, N], for each token of the composer, where it tells them: logits of the notes A0 to C8 that sound, then
+    of those that are struck."""
     noised: Noised | None = None
     """What the blend was found behind, in training by flow matching."""
 

@@ -165,3 +165,19 @@ def test_in_training_the_rhythm_is_that_of_an_augmented_clip(pair):
     made = agent().train()
     torch.manual_seed(0)
     assert not torch.equal(made(*pair).streams[0], made(*pair).streams[0])
+
+
+@pytest.mark.parametrize("options", [{"voicing_quantiles": [0.0, 0.5, 1.0]}, {"colour_quantiles": [0.5]}], ids=str)
+def test_voicing_and_colour_have_a_level_for_each_of_their_quantiles(options, pair):
+    made = agent(**options)
+    found = streams(made, *pair)
+    assert tuple(stream.shape[1] for stream in found) == made.stream_dims
+    levels = {"voicing_quantiles": 5, "colour_quantiles": 3} | {name: len(q) for name, q in options.items()}
+    assert found[2].shape[1] == 16 * levels["voicing_quantiles"] + 1
+    assert found[3].shape[1] == 16 * levels["colour_quantiles"]
+
+
+@pytest.mark.parametrize("options", [{"voicing_quantiles": []}, {"colour_quantiles": [0.5, 1.1]}], ids=str)
+def test_quantiles_that_are_none_are_refused(options):
+    with pytest.raises(BadInput, match=next(iter(options))):
+        agent(**options)

@@ -103,3 +103,18 @@ def test_what_is_first_read_in_inference_mode_does_not_stand_in_the_way_of_train
     code = harmony.code(chroma((C_MAJOR, 60)).requires_grad_())
     assert not code.is_inference()
     code.sum().backward()
+
+
+def test_detail_decides_how_the_chroma_within_a_chord_is_told():
+    """A chord whose third sounds in its second half alone: not at all, as a mean, by quarters of a second."""
+    chroma_BPT = chroma(((0, 4, 7), 120))
+    chroma_BPT[:, [4, 16], :60] = 0.0
+    states_BT = torch.zeros(1, 30, dtype=torch.long)  # C major throughout
+    names, whole, quarters = (harmony.told(chroma_BPT, states_BT, how) for how in ("names", "chords", "quarters"))
+    held = slice(24, 48)
+    for found in (names, whole, quarters):
+        assert torch.equal(found[:, :24], whole[:, :24]) and torch.equal(found[:, 48:], whole[:, 48:])
+    assert not names[:, held].any()
+    assert (whole[:, held].diff(dim=-1) == 0).all() and 0.4 < float(whole[0, 24 + 16, 0]) < 0.6
+    third_T = quarters[0, 24 + 16]
+    assert third_T[:60].max() < 0.1 and third_T[60:].min() > 0.9

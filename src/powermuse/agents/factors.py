@@ -28,6 +28,10 @@ class Config:
     """Adaptive bands of the rhythm code."""
     steps: int = 5
     """Steps that onset strengths are rounded to."""
+    harmony_detail: chords.Detail = "chords"
+    """What the harmony code tells beside the names of chords (`codes.harmony.told`)."""
+    voicing_quantiles: list[float] = field(default_factory=lambda: list(voicing.QUANTILES))
+    colour_quantiles: list[float] = field(default_factory=lambda: list(colour.QUANTILES))
     rhythm_from: list[float] = field(default_factory=lambda: [1.0, 0.0])
     """Strength of the factor from the groove and from the harmony clip."""
     harmony_from: list[float] = field(default_factory=lambda: [0.0, 1.0])
@@ -52,15 +56,15 @@ class FactorsAgent(Agent):
 
     def __init__(self, config: Config, latent_dim: int) -> None:
         super().__init__()
-        if config.bands < 1 or config.steps < 1:
-            raise BadInput(f"agent factors: bands ({config.bands}) and steps ({config.steps}) must be above 0")
+        _check(config)
         self.config = config
         self.strengths = {name: _strengths(name, getattr(config, f"{name}_from")) for name in FACTORS}
-        voiced = (voicing.rows(latent_dim),) if config.voicing else ()
+        voiced = (voicing.rows(latent_dim, config.voicing_quantiles),) if config.voicing else ()
         self.palette = VOICING if config.voicing else None
         # A voicing tells of chords and of colour: without either it is not there.
         self.factors = ((RHYTHM,), (HARMONY, VOICING), (VOICING + 1, VOICING)) if config.voicing else ()
-        self.stream_dims = (rhythm.rows(config.bands), chords.ROWS, *voiced, colour.rows(latent_dim))
+        lasting = colour.rows(latent_dim, config.colour_quantiles)
+        self.stream_dims = (rhythm.rows(config.bands), chords.ROWS, *voiced, lasting)
 
     def forward(self, groove: Clip, harmony: Clip) -> Proposal:
         """The codes of the factors, each from the clips that it is to come from."""
@@ -68,7 +72,10 @@ class FactorsAgent(Agent):
         rhythm_BRT = self._together("rhythm", [self._rhythm(clip) for clip in self._wanted("rhythm", clips)])
         chordal = self._wanted("harmony", clips)
         states = [chords.states(clip.chroma_BPT) for clip in chordal]
-        told = [chords.told(clip.chroma_BPT, states_BT) for clip, states_BT in zip(chordal, states, strict=True)]
+        detail = self.config.harmony_detail
+        told = [
+            chords.told(clip.chroma_BPT, states_BT, detail) for clip, states_BT in zip(chordal, states, strict=True)
+        ]
         harmony_BRT = self._together("harmony", told)
         voiced = (self._voicing(chordal[0], states[0]),) if self.config.voicing else ()
         colour_BC = self._together("colour", [self._colour(clip) for clip in self._wanted("colour", clips)])
@@ -100,8 +107,8 @@ class FactorsAgent(Agent):
         alone = all(sum(s > 0.0 for s in self.strengths[name]) == 1 for name in ("harmony", "colour"))
         same = [s > 0.0 for s in self.strengths["harmony"]] == [s > 0.0 for s in self.strengths["colour"]]
         if not (alone and same):
-            return voicing.unknown(clip.z_BDT)
-        code_BRT = voicing.code(clip.z_BDT, states_BT, chords.FRAMES_TOGETHER)
+            return voicing.unknown(clip.z_BDT, self.config.voicing_quantiles)
+        code_BRT = voicing.code(clip.z_BDT, states_BT, chords.FRAMES_TOGETHER, self.config.voicing_quantiles)
         if not self.training:
             return code_BRT
         kept_B = torch.rand(len(code_BRT), device=code_BRT.device) >= self.config.voicing_drop
@@ -114,7 +121,17 @@ class FactorsAgent(Agent):
             half = max(1, z_BDT.shape[-1] // 2)
             start = int(torch.randint(z_BDT.shape[-1] - half + 1, ()))
             z_BDT = z_BDT[..., start : start + half]
-        return colour.code(z_BDT)
+        return colour.code(z_BDT, self.config.colour_quantiles)
+
+
+def _check(config: Config) -> None:
+    """Raises BadInput for options that make no code."""
+    if config.bands < 1 or config.steps < 1:
+        raise BadInput(f"agent factors: bands ({config.bands}) and steps ({config.steps}) must be above 0")
+    for name in ("voicing_quantiles", "colour_quantiles"):
+        quantiles = getattr(config, name)
+        if not quantiles or min(quantiles) < 0.0 or max(quantiles) > 1.0:
+            raise BadInput(f"agent factors: {name} takes numbers from 0 to 1, one at least, not {quantiles}")
 
 
 def _stats(rhythm_BRT: Tensor, harmony_BRT: Tensor) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ instruments, is not in it.
 """
 
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ ROWS = 49
 """12 for the root, 12 for the chord's notes, 12 for the bass and 12 for the treble while it holds, 1 for no chord."""
 FRAMES_TOGETHER = 4
 """Frames of the chroma that are one frame of the reader."""
+Detail = Literal["names", "chords", "quarters"]
+_QUARTER = 5
+"""Frames of the reader that are some quarter of a second."""
 _SHARPNESS = 0.5 * chords.SHARPNESS
 """Half the weight for a reader that looks twice as often."""
 
@@ -30,11 +34,14 @@ def states(chroma_BPT: Tensor) -> Tensor:
     return read(_coarse(chroma_BPT))
 
 
-def told(chroma_BPT: Tensor, states_BT: Tensor) -> Tensor:
-    """The code of a chroma whose `states` are known."""
+def told(chroma_BPT: Tensor, states_BT: Tensor, detail: Detail = "chords") -> Tensor:
+    """The code of a chroma whose `states` are known. `detail`: how strongly bass and treble sound each pitch class is
+    left out ("names"), a mean over each chord, or over each quarter of a second of it ("quarters")."""
     frames = chroma_BPT.shape[-1]
     coarse_BPT = _coarse(chroma_BPT)
-    held_BPT = _held(coarse_BPT, states_BT)
+    held_BPT = _held(coarse_BPT, _changed(states_BT, _QUARTER if detail == "quarters" else 0))
+    if detail == "names":
+        held_BPT = torch.zeros_like(held_BPT)
     named_BRT = _meanings().to(chroma_BPT)[states_BT].transpose(1, 2)
     together_BRT = torch.cat([named_BRT[:, :24], held_BPT, named_BRT[:, 24:]], dim=1)
     return together_BRT.repeat_interleave(FRAMES_TOGETHER, dim=-1)[..., :frames]
@@ -93,11 +100,18 @@ def _viterbi(likely_BST: Tensor) -> Tensor:
     return torch.cat(path[::-1], dim=1)
 
 
-def _held(chroma_BPT: Tensor, states_BT: Tensor) -> Tensor:
-    """The mean of the chroma over the time that each chord holds, at every frame of it; the strongest of a frame 1."""
+def _changed(states_BT: Tensor, every: int) -> Tensor:
+    """1 where a chord begins that is not the first one; and every so many frames, if that is not 0."""
     changed_BT = torch.zeros_like(states_BT)
     changed_BT[:, 1:] = states_BT[:, 1:] != states_BT[:, :-1]
-    order_T = torch.arange(states_BT.shape[1], device=states_BT.device)
+    if every:
+        changed_BT[:, every::every] = 1
+    return changed_BT
+
+
+def _held(chroma_BPT: Tensor, changed_BT: Tensor) -> Tensor:
+    """The mean of the chroma from one change to the next, at every frame of it; the strongest of a frame 1."""
+    order_T = torch.arange(changed_BT.shape[1], device=changed_BT.device)
     member_BNT = (changed_BT.cumsum(dim=1)[:, None] == order_T[:, None]).to(chroma_BPT)
     mean_BNP = member_BNT @ chroma_BPT.transpose(1, 2) / member_BNT.sum(dim=-1, keepdim=True).clamp_min(1.0)
     mean_BNP = mean_BNP / mean_BNP.amax(dim=-1, keepdim=True).clamp_min(1e-6)

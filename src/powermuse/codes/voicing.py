@@ -4,6 +4,8 @@ Of every chord's time the latents are told as quantiles, each channel for itself
 the time, and when it is struck. In which order the frames of a chord come is not in it.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -11,13 +13,13 @@ QUANTILES = (0.1, 0.4, 0.7, 0.9, 1.0)
 _ALL_BUT_SIGN = 0x7FFFFFFF
 
 
-def rows(latent_dim: int) -> int:
+def rows(latent_dim: int, quantiles: Sequence[float] = QUANTILES) -> int:
     """Channels of the code: the quantiles, and whether it is known."""
-    return len(QUANTILES) * latent_dim + 1
+    return len(quantiles) * latent_dim + 1
 
 
-def code(z_BDT: Tensor, states_BT: Tensor, together: int) -> Tensor:
-    """[B, 5 D + 1, T], constant while a chord holds, from latents (float32) and chord states of `together` frames each;
+def code(z_BDT: Tensor, states_BT: Tensor, together: int, quantiles: Sequence[float] = QUANTILES) -> Tensor:
+    """[B, Q D + 1, T], constant while a chord holds, from latents (float32) and chord states of `together` frames each;
     its last channel is 1, the others are in units of latents."""
     state_BT = states_BT.repeat_interleave(together, dim=-1)[..., : z_BDT.shape[-1]]
     begins_BT = torch.zeros_like(state_BT)
@@ -26,14 +28,14 @@ def code(z_BDT: Tensor, states_BT: Tensor, together: int) -> Tensor:
     first_BT = (begins_BT * torch.arange(begins_BT.shape[-1], device=z_BDT.device)).cummax(dim=-1).values
     last_BT = first_BT + (chord_BT[:, :, None] == chord_BT[:, None]).sum(dim=-1) - 1
     sorted_BDT = _sorted(z_BDT, chord_BT)
-    told = [_at(sorted_BDT, first_BT + (q * (last_BT - first_BT).double()).round().long()) for q in QUANTILES]
+    told = [_at(sorted_BDT, first_BT + (q * (last_BT - first_BT).double()).round().long()) for q in quantiles]
     told_BRT = torch.cat(told, dim=1)
     return torch.cat([told_BRT, torch.ones_like(told_BRT[:, :1])], dim=1)
 
 
-def unknown(z_BDT: Tensor) -> Tensor:
-    """The code of a voicing that is left open: [B, 5 D + 1, T] of zeros."""
-    return z_BDT.new_zeros(len(z_BDT), rows(z_BDT.shape[1]), z_BDT.shape[-1])
+def unknown(z_BDT: Tensor, quantiles: Sequence[float] = QUANTILES) -> Tensor:
+    """The code of a voicing that is left open: [B, Q D + 1, T] of zeros."""
+    return z_BDT.new_zeros(len(z_BDT), rows(z_BDT.shape[1], quantiles), z_BDT.shape[-1])
 
 
 def _sorted(z_BDT: Tensor, chord_BT: Tensor) -> Tensor:

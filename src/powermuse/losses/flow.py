@@ -48,8 +48,8 @@ def velocity_error(clean_BDT: Tensor, truth_BDT: Tensor, noised: Noised | None) 
 def notes_error(logits_BQN: Tensor | None, notes_BQT: Tensor | None) -> Tensor:
     """Cross-entropy of logits [B, 176, N], of notes that sound and of those that are struck, against a roll [B, 88, T]
     (see `Pair`), in bits a token and octave, those of strokes five times; a mean over the clips whose notes are known
-    (none of them -1), 0 where there is no such clip; N tokens take turns over the T frames. Raises BadInput where either
-    is not there."""
+    (none of them -1), 0 where there is no such clip; N tokens take turns over the T frames. Raises BadInput where one
+    of the two is not there."""
     if logits_BQN is None or notes_BQT is None:
         raise BadInput("weights: notes.truth wants composer=flow, and rendered triplets with data.notes=true")
     roll_BQN = F.adaptive_max_pool1d(notes_BQT.to(logits_BQN), logits_BQN.shape[-1])
