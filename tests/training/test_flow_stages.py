@@ -8,6 +8,8 @@ import torch
 
 from powermuse import recipe
 from powermuse.data.made_up import make_up_triplets
+from powermuse.data.sources import TripletSource
+from powermuse.data.triplets import Triplets
 from powermuse.model.flow import Refiner
 from powermuse.recipe import Choice, Recipe
 from powermuse.training import checkpoint
@@ -90,6 +92,29 @@ def test_without_it_the_draft_learns_alone_and_the_second_stage_is_not_run(data,
     trainer.fit()
     assert changed(before, weights_of(trainer)) == {"drafter"}
     assert list((tmp_path / "run/listen").glob("*16.flac")), "what there is to hear is the draft"
+
+
+def test_where_notes_alone_have_a_weight_the_planner_learns_them_and_the_draft_goes_on_from_it(data, tmp_path):
+    notes_alone = (DRAFT_ALONE, "weights.draft.truth=0", "flow.refine_layers=0", "training.weight_decay=0")
+    planner = begun(data, tmp_path / "score", *notes_alone)
+    before = weights_of(planner)
+    planner.fit()
+    moved = {name.split(".")[2] for name, t in weights_of(planner).items() if not torch.equal(before[name], t)}
+    assert moved == {"inward", "mood", "missing", "orchestration", "blocks", "norm", "notes"}
+    start = f"training.begin_from={tmp_path / 'score'}"
+    draft = begun(data, tmp_path / "draft", DRAFT_ALONE, "flow.refine_layers=0", start)
+    before = weights_of(draft)
+    draft.fit()
+    moved = {name.split(".")[2] for name, t in weights_of(draft).items() if not torch.equal(before[name], t)}
+    assert {"notes", "sketch", "staves", "painter"} <= moved
+
+
+def test_the_notes_of_the_truth_are_played_in_training_and_its_own_in_validation(data, tmp_path):
+    learner = begun(data, tmp_path / "run").learner
+    learner.set_up()
+    pair = TripletSource(Triplets(data), 48, 0, notes=True).batch(0, 4)
+    assert learner.model.train() and learner._brief(pair, 0).notes_BQT is pair.notes_BQT
+    assert learner.model.eval() and learner._brief(pair, 0).notes_BQT is None
 
 
 def test_it_stops_and_goes_on_to_the_same_weights(data, tmp_path):
