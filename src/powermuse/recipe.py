@@ -81,8 +81,8 @@ class FlowRecipe:
     """The one that generation takes; empty: by the seed, each in its turn."""
     guidance: list[float] = field(default_factory=list)
     """How far generation leans away from what it would do without each factor: rhythm, harmony, colour."""
-    strikes: float = 0.5
-    holds: float = 0.4
+    strikes: float = 0.3
+    holds: float = 0.35
     """Chances from which on a note is struck in generation (with that of the token beside), and goes on sounding."""
     window_frames: int = 2400
     """Latent frames that are composed at once in generation; longer pieces in windows that overlap by half."""
