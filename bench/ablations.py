@@ -29,8 +29,8 @@ VARIANTS = {
     "colour_weak": Variant(("agent.options.colour_quantiles=[0.5]",)),
     "colour_strong": Variant(("agent.options.colour_quantiles=[0.05,0.15,0.3,0.5,0.7,0.85,0.95]",)),
     "triplets_off": Variant(("data.unity=1.0",), seeds=3),
-    "self_supervision_off": Variant(("data.unity=0.0", "data.singles="), seeds=3),
-    "regression": Variant(("weights={draft.truth: 1.0, notes.truth: 0.2}", "flow.refine_layers=0"), seeds=3),
+    "self_supervision_off": Variant(("data.unity=0.0", "data.singles=''"), seeds=3),
+    "regression": Variant(("weights.flow.truth=0", "flow.refine_layers=0"), seeds=3),
     "masking": Variant(recipe="triplets_masking"),
     "compositional": Variant(recipe="triplets_compositional"),
 }

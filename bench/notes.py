@@ -18,6 +18,7 @@ from powermuse.weights import load_model
 
 @torch.inference_mode()
 def main(model: str, dataset: str, *settings: str) -> None:
+    notes.check_told(model)
     loaded, known = load_model(model, list(settings)), Triplets(dataset, "val")
     loaded.model.cascade.score_alone()
     flow, found = loaded.recipe.flow, []
@@ -28,7 +29,7 @@ def main(model: str, dataset: str, *settings: str) -> None:
         _, composition = loaded.model(groove, harmony, Brief(orchestration_B=torch.tensor([number])))
         right = known.pitched(index, "truth.0").double().numpy()
         inside = (right[:, 2] >= rolls.LOW_PITCH) & (right[:, 2] < rolls.LOW_PITCH + scores.NOTES)
-        found.append(score(right[inside], scores.settled(composition.notes_BQN, flow), flow.pool))
+        found.append(score(right[inside], scores.settled(composition.notes_BQN.sigmoid(), flow), flow.pool))
     f, many, overlap = np.mean(found, axis=0)
     print(f"F {f:.3f} (pitch, onset within 50 ms), {many:.2f} notes for each of the truth's; sounding F {overlap:.3f}")
 

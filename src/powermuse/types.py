@@ -53,7 +53,7 @@ class Clip(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """What one training example consists of; `truth` never reaches a model's forward."""
+    """What one training example consists of; `truth` itself never reaches a model's forward."""
 
     groove: Clip
     harmony: Clip

@@ -1,4 +1,4 @@
-"""Probabilities to notes, notes to MIDI and back."""
+"""A score to notes, notes to MIDI and back."""
 
 import dataclasses
 import io

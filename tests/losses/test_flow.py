@@ -6,7 +6,7 @@ import torch
 from powermuse.losses import flow as losses
 from powermuse.types import BadInput, Noised
 
-D, T, NOTES = 8, 31, 88
+D, T, NOTES = 8, 33, 88
 BOTH = 2 * NOTES
 
 
@@ -50,6 +50,8 @@ def test_terms_that_want_what_is_not_there_are_refused():
         losses.velocity_error(z, z, None)
     with pytest.raises(BadInput, match=r"notes\.truth wants"):
         losses.notes_error(None, torch.zeros(1, NOTES, T))
+    with pytest.raises(BadInput, match=r"crop_frames \(32\) to be a multiple"):
+        losses.notes_error(torch.zeros(1, BOTH, 11), torch.zeros(1, NOTES, 32))
 
 
 def test_near_the_end_the_velocity_does_not_explode():

@@ -1,4 +1,4 @@
-"""From rolls and logits to scores, and what a painter sees of them."""
+"""From rolls and chances to scores, and what a painter sees of them."""
 
 import dataclasses
 
@@ -14,17 +14,16 @@ RECIPE = FlowRecipe(strikes=0.5, holds=0.4)
 ROW = 39
 
 
-def logits(sounds: list[float], strikes: list[float]) -> Tensor:
-    """Of one note, from probabilities; all others are silent."""
-    found_BQN = torch.full((1, 2 * NOTES, len(sounds)), -20.0)
-    for row, chances in ((ROW, sounds), (NOTES + ROW, strikes)):
-        found_BQN[0, row] = torch.tensor(chances).clamp(1e-6, 1 - 1e-6).logit()
+def chances(sounds: list[float], strikes: list[float]) -> Tensor:
+    """Of one note; all others are silent."""
+    found_BQN = torch.zeros(1, 2 * NOTES, len(sounds))
+    found_BQN[0, ROW], found_BQN[0, NOTES + ROW] = torch.tensor(sounds), torch.tensor(strikes)
     return found_BQN
 
 
 def settled(sounds: list[float], strikes: list[float], recipe: FlowRecipe = RECIPE) -> tuple[list[int], list[int]]:
     """In which tokens the note sounds, and in which it is struck."""
-    found = score.settled(logits(sounds, strikes), recipe)
+    found = score.settled(chances(sounds, strikes), recipe)
     others = [i for i in range(NOTES) if i != ROW]
     assert not found.sounds_BQN[:, others].any() and not found.struck_BQN[:, others].any()
     return tuple(x[0, ROW].nonzero()[:, 0].tolist() for x in found)  # type: ignore[return-value]
@@ -65,7 +64,7 @@ def test_a_roll_is_told_by_tokens_the_last_of_which_may_be_short():
 def test_what_is_struck_fades_while_it_sounds():
     sounds_BQN, struck_BQN = torch.zeros(1, NOTES, 8), torch.zeros(1, NOTES, 8)
     sounds_BQN[0, ROW, 0:7], struck_BQN[0, ROW, 2], struck_BQN[0, ROW, 5] = 1.0, 1.0, 1.0
-    for found_BQN, fade_s in zip(Staves(128, 3)._fading(Score(sounds_BQN, struck_BQN)), (0.12, 0.6), strict=True):
+    for found_BQN, fade_s in zip(Staves(128, 3, 8)._fading(Score(sounds_BQN, struck_BQN)), (0.12, 0.6), strict=True):
         once = torch.exp(-0.04 * torch.arange(3.0) / fade_s)
         wanted = torch.cat([torch.zeros(2), once, once[:2], torch.zeros(1)])
         torch.testing.assert_close(found_BQN[0, ROW], wanted)
@@ -81,7 +80,7 @@ def test_partials_lie_in_the_mel_bands_of_their_frequencies():
     centres_M = (filters_MF @ bins_hz) / filters_MF.sum(dim=1)
     struck_BQN = torch.zeros(1, NOTES, 1)
     struck_BQN[0, 48] = 1.0
-    planes_BPDN = Staves(128, 3)(Score(torch.zeros(1, NOTES, 1), struck_BQN))
+    planes_BPDN, _ = Staves(128, 3, 8)(Score(torch.zeros(1, NOTES, 1), struck_BQN))
     all_D, first_D = planes_BPDN[0, 2:4, :, 0].detach()
     assert not planes_BPDN[0, :2].any(), "it does not sound"
     assert abs(int(first_D.argmax()) - int((centres_M - 440).abs().argmin())) <= 1

@@ -110,11 +110,14 @@ def test_where_notes_alone_have_a_weight_the_planner_learns_them_and_the_draft_g
 
 
 def test_the_notes_of_the_truth_are_played_in_training_and_its_own_in_validation(data, tmp_path):
+    pair = TripletSource(Triplets(data), 48, 0, notes=True).batch(0, 4)
     learner = begun(data, tmp_path / "run").learner
     learner.set_up()
-    pair = TripletSource(Triplets(data), 48, 0, notes=True).batch(0, 4)
     assert learner.model.train() and learner._brief(pair, 0).notes_BQT is pair.notes_BQT
     assert learner.model.eval() and learner._brief(pair, 0).notes_BQT is None
+    never_planned = begun(data, tmp_path / "other", "weights.notes.truth=0").learner
+    never_planned.set_up()
+    assert never_planned.model.train() and never_planned._brief(pair, 0).notes_BQT is None
 
 
 def test_it_stops_and_goes_on_to_the_same_weights(data, tmp_path):

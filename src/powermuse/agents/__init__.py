@@ -12,7 +12,8 @@ class Agent(nn.Module, ABC):
     """Two clips in, a proposal out. Knows tensors only: no file, no codec, no trainer."""
 
     stream_dims: tuple[int, ...]
-    """Channels of each stream that it proposes, in order: the cascade is built from them."""
+    """Channels of each stream that it proposes, in order: the cascade is built from them. A composer by flow matching
+    takes the first for the rhythm and the last, in latent units and the same in every frame, for the colour."""
     factors: tuple[tuple[int, ...], ...] = ()
     """Which streams tell what a composer may be guided by, together; empty: each stream for itself."""
     palette: int | None = None

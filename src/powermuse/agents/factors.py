@@ -45,8 +45,8 @@ class Config:
 
 
 class FactorsAgent(Agent):
-    """Streams: rhythm [B, bands + 1, T], harmony [B, 49, T], voicing [B, 5 D + 1, T] where it may pass, colour
-    [B, 3 D, T] (the same in every frame). No weights.
+    """Streams: rhythm [B, bands + 1, T], harmony [B, 49, T], voicing [B, Q D + 1, T] where it may pass, colour
+    [B, Q D, T] (the same in every frame). No weights.
 
     Neither clip's latents pass: only quantiles of the latents reach the composer, over all of the time as colour, over
     the time of each chord as voicing. There is no residual, so a mix of the clips cannot come out.
@@ -130,7 +130,7 @@ def _check(config: Config) -> None:
         raise BadInput(f"agent factors: bands ({config.bands}) and steps ({config.steps}) must be above 0")
     for name in ("voicing_quantiles", "colour_quantiles"):
         quantiles = getattr(config, name)
-        if not quantiles or min(quantiles) < 0.0 or max(quantiles) > 1.0:
+        if not quantiles or not all(0.0 <= q <= 1.0 for q in quantiles):
             raise BadInput(f"agent factors: {name} takes numbers from 0 to 1, one at least, not {quantiles}")
 
 

@@ -82,7 +82,7 @@ class Blend:
 
     @property
     def token_s(self) -> float:
-        """Seconds of a column of `notes_QN`."""
+        """Seconds of a column of `notes_QN` and of `score`."""
         return self.model.recipe.flow.pool * self.frame_s
 
 

@@ -77,12 +77,17 @@ def short(label: str) -> str:
 
 
 def _draw_notes(axis: Any, blend: Blend, seconds: float) -> None:
-    """A piano roll of the probabilities, from the lowest to the highest note that may be meant."""
+    """A piano roll of the probabilities, from the lowest to the highest note that may be meant, and where notes are
+    struck."""
     assert blend.notes_QN is not None
     meant = np.flatnonzero(blend.notes_QN.max(axis=1) > _FAINT)
     low, high = (max(0, meant[0] - 2), min(87, meant[-1] + 2)) if len(meant) else (0, 87)
     rows_QN = _thinned(blend.notes_QN[low : high + 1])
     _image(axis, rows_QN, blend.notes_QN.shape[1] * blend.token_s, cmap="magma_r", bottom=low)
+    if blend.score is not None:
+        struck_QN = blend.score[1][low : high + 1]
+        rows, tokens = np.nonzero(struck_QN)
+        axis.plot(tokens * blend.token_s, low + rows + 0.5, "|", color="tab:cyan", markersize=3)
     octaves = [row for row in range(3, 88, 12) if low <= row <= high]  # row 3 is C1
     axis.set(ylabel="notes,\nprobability", yticks=[row + 0.5 for row in octaves])
     axis.set_yticklabels([f"C{(row + LOW_PITCH) // 12 - 1}" for row in octaves])

@@ -26,7 +26,7 @@ class Joined:
 
     layers: dict[str, Tensor]
     """Each [1, R, T]: `blend`, and, where there are such, `groove` and `harmony` (masks), `rhythm` and `chords` (codes)
-    and `notes` (logits)."""
+    and `notes` (chances that each sounds, then that it is struck)."""
     stats: dict[str, float]
     """The agent's statistics, a mean over the windows."""
     seams_frames: list[int]
@@ -60,14 +60,14 @@ class Joined:
         """Probability that each note sounds in each token of `pool` frames, [88, tokens]."""
         if "notes" not in self.layers:
             return None
-        sounds_BQN, _ = self._logits(pool).chunk(2, dim=1)
-        return sounds_BQN[0].sigmoid().numpy()
+        sounds_BQN, _ = self._chances(pool).chunk(2, dim=1)
+        return sounds_BQN[0].numpy()
 
     def score(self, recipe: FlowRecipe) -> Score | None:
-        """The score [1, 88, tokens] that the logits settle to: of one window what was played."""
-        return score.settled(self._logits(recipe.pool), recipe) if "notes" in self.layers else None
+        """The score [1, 88, tokens] that the chances settle to: of one window what was played."""
+        return score.settled(self._chances(recipe.pool), recipe) if "notes" in self.layers else None
 
-    def _logits(self, pool: int) -> Tensor:
+    def _chances(self, pool: int) -> Tensor:
         frames_BNE = tokens(self.layers["notes"], pool)
         return frames_BNE.unflatten(-1, (-1, pool)).mean(dim=-1).transpose(1, 2)
 
@@ -83,31 +83,42 @@ def compose(
     """A piece of the length of `groove` (and `harmony`) in windows of at most `window` frames, half of which overlap.
     `on_window` is told windows done and windows in all."""
     frames, overlap = groove.z_BDT.shape[-1], window // 2
-    window = min(window, frames)
-    begins = clips.window_starts(frames, window, max(1, window - overlap))
+    spans = _spans(frames, window, overlap, loaded.recipe.flow.pool if loaded.recipe.composer == "flow" else 1)
+    begins = [begin for begin, _ in spans]
     layers: list[dict[str, Tensor]] = []
     stats: list[dict[str, Tensor]] = []
-    for done, begin in enumerate(begins):
+    for done, (begin, length) in enumerate(spans):
         on_window(done, len(begins))
-        proposal, composition = loaded.model(groove.crop(begin, window), harmony.crop(begin, window), brief)
+        proposal, composition = loaded.model(groove.crop(begin, length), harmony.crop(begin, length), brief)
         layers.append(_layers(loaded, proposal, composition))
         stats.append(proposal.stats)
     on_window(len(begins), len(begins))
     return Joined(
         {name: clips.overlap_add([each[name] for each in layers], begins, frames, overlap) for name in layers[0]},
         {name: float(torch.stack([each[name] for each in stats]).mean()) for name in stats[0]},
-        sorted({edge for begin in begins for edge in (begin, begin + window)} - {0, frames}),
+        sorted({edge for begin, length in spans for edge in (begin, begin + length)} - {0, frames}),
     )
 
 
+def _spans(frames: int, window: int, overlap: int, pool: int) -> list[tuple[int, int]]:
+    """First frame and length of every window. Each begins where a token of `pool` frames does, or the strokes of two
+    windows would lie on different tokens where they overlap; so one may be a few frames longer."""
+    if frames <= window:
+        return [(0, frames)]
+    window = max(pool, window - window % pool)
+    begins = clips.window_starts(frames, window, max(1, window - overlap))
+    return [(begin - begin % pool, window + begin % pool) for begin in begins]
+
+
 def _layers(loaded: LoadedModel, proposal: Proposal, composition: Composition) -> dict[str, Tensor]:
-    """What one window tells, each [1, R, T]. Windows need not begin where tokens do: notes are told frame by frame."""
+    """What one window tells, each [1, R, T], notes too."""
     layers = {"blend": composition.blend_BDT}
     if proposal.masks is not None:
         layers |= dict(zip(("groove", "harmony"), proposal.masks, strict=True))
     if loaded.recipe.agent.name == "factors":
         layers |= {"rhythm": proposal.streams[RHYTHM], "chords": proposal.streams[HARMONY]}
     if composition.notes_BQN is not None:
-        notes_BQT = composition.notes_BQN.repeat_interleave(loaded.recipe.flow.pool, dim=-1)
+        # As chances: where two windows disagree, a logit that is far out would decide for both.
+        notes_BQT = composition.notes_BQN.sigmoid().repeat_interleave(loaded.recipe.flow.pool, dim=-1)
         layers["notes"] = notes_BQT[..., : composition.blend_BDT.shape[-1]]
     return layers

@@ -48,11 +48,14 @@ def velocity_error(clean_BDT: Tensor, truth_BDT: Tensor, noised: Noised | None) 
 def notes_error(logits_BQN: Tensor | None, notes_BQT: Tensor | None) -> Tensor:
     """Cross-entropy of logits [B, 176, N], of notes that sound and of those that are struck, against a roll [B, 88, T]
     (see `Pair`), in bits a token and octave, those of strokes five times; a mean over the clips whose notes are known
-    (none of them -1), 0 where there is no such clip; N tokens take turns over the T frames. Raises BadInput where one
-    of the two is not there."""
+    (none of them -1), 0 where there is no such clip. Raises BadInput where one of the two is not there, or the T frames
+    are not N whole tokens."""
     if logits_BQN is None or notes_BQT is None:
         raise BadInput("weights: notes.truth wants composer=flow, and rendered triplets with data.notes=true")
-    roll_BQN = F.adaptive_max_pool1d(notes_BQT.to(logits_BQN), logits_BQN.shape[-1])
+    frames, tokens = notes_BQT.shape[-1], logits_BQN.shape[-1]
+    if frames % tokens:
+        raise BadInput(f"weights: notes.truth wants data.crop_frames ({frames}) to be a multiple of flow.pool")
+    roll_BQN = notes_BQT.to(logits_BQN).unflatten(-1, (tokens, -1)).amax(dim=-1)
     known_B = (roll_BQN.amin(dim=(1, 2)) >= 0.0).to(logits_BQN)
     wanted_BQN = torch.cat([roll_BQN > 0.0, roll_BQN > 1.0], dim=1).to(logits_BQN)
     error_BQN = F.binary_cross_entropy_with_logits(logits_BQN, wanted_BQN, reduction="none")

@@ -50,7 +50,7 @@ class Drafter(nn.Module):
 
     Blocks that see all of the time plan the notes and sketch the draft; a painter finishes it from the score, with the
     levels of a palette where one of the conditions is such, with those of the last one, the colour, and with the first
-    one, the strokes, frame by frame.
+    one, the rhythm, frame by frame.
     """
 
     def __init__(self, stream_dims: tuple[int, ...], latent_dim: int, recipe: FlowRecipe, palette: int | None) -> None:
@@ -69,7 +69,7 @@ class Drafter(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.sketch, self.notes = nn.Linear(width, latent_dim * recipe.pool), nn.Linear(width, 2 * NOTES)
         nn.init.constant_(self.notes.bias, _RARE)
-        self.staves = Staves(latent_dim, recipe.pool)
+        self.staves = Staves(latent_dim, recipe.pool, width)
         levels = lasting // latent_dim + (0 if palette is None else stream_dims[palette] // latent_dim)
         self.paints = Planes(levels + running[0] * recipe.pool + Staves.planes, levels)
         self.painter = Painter(
@@ -89,17 +89,20 @@ class Drafter(nn.Module):
         for block in self.blocks:
             x_BNW = block(x_BNW, mood_BW)
         hidden_BNW = self.norm(x_BNW)
-        told_BPDN = torch.cat([self._palette(streams, kept_BC), self._strokes(streams[0], kept_BC)], dim=1)
+        told_BPDN = torch.cat([self._palette(streams, kept_BC), self._rhythm(streams[0], kept_BC)], dim=1)
         return Plan(hidden_BNW, self.sketch(hidden_BNW), self.notes(hidden_BNW).transpose(1, 2), told_BPDN)
 
-    def paint(self, plan: Plan, score: Score) -> Known:
+    def forward(self, plan: Plan, score: Score) -> Known:
         """The draft of a plan, as the score has it."""
-        planes_BPDN = torch.cat([plan.told_BPDN, self.staves(score)], dim=1)
+        staves_BPDN, together_BNW = self.staves(score)
+        planes_BPDN = torch.cat([plan.told_BPDN, staves_BPDN], dim=1)
         given_BPDN = torch.cat([planes_BPDN, painter.planes(plan.sketch_BNE, self.latent_dim)], dim=1)
-        painted_BNE = painter.from_planes(self.painter(given_BPDN, plan.hidden_BNW))
-        return Known(plan.hidden_BNW, plan.sketch_BNE + painted_BNE, planes_BPDN)
+        # What was planned is a belief; what is played is known.
+        hidden_BNW = plan.hidden_BNW + together_BNW
+        painted_BNE = painter.from_planes(self.painter(given_BPDN, hidden_BNW))
+        return Known(hidden_BNW, plan.sketch_BNE + painted_BNE, planes_BPDN)
 
-    def _strokes(self, stream_BRT: Tensor, kept_BC: Tensor | None) -> Tensor:
+    def _rhythm(self, stream_BRT: Tensor, kept_BC: Tensor | None) -> Tensor:
         """[B, R pool, D, N]: a plane for each row of the first stream and frame of a token, the same in all channels;
         0 where it is not known."""
         row_BNE = tokens(stream_BRT, self.recipe.pool)

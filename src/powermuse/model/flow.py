@@ -1,10 +1,11 @@
 """The composing cascade: stage 0 drafts from codes, stage 1 refines the draft by conditional flow matching.
 
-Latents are taken `pool` frames at a time, as tokens. Stage 0 is a regression: what the codes leave open comes out as a
-mean. Stage 1 goes from noise, or from noise around the draft, to latents along straight lines (Lipman et al., ICLR
-2023): at time t it sees (1 - t) noise + t latents, and what stage 0 knows, and answers the latents themselves; the
-velocity follows (Li & He, arXiv:2511.13720). In training each condition is dropped at random, so that in generation
-each has a guidance of its own (Ho & Salimans 2022; per condition as in JASCO, arXiv:2406.10970).
+Latents are taken `pool` frames at a time, as tokens. Stage 0 settles which notes are played and paints them, a
+regression: what codes and notes leave open comes out as a mean. Stage 1 goes from noise, or from noise around the
+draft, to latents along straight lines (Lipman et al., ICLR 2023): at time t it sees (1 - t) noise + t latents, and what
+stage 0 knows, and answers the latents themselves; the velocity follows (Li & He, arXiv:2511.13720). In training each
+condition is dropped at random, so that in generation each has a guidance of its own (Ho & Salimans 2022; per condition
+as in JASCO, arXiv:2406.10970).
 """
 
 from itertools import pairwise
@@ -42,7 +43,7 @@ class FlowCascade(nn.Module):
         self.refiner = Refiner(latent_dim, recipe, self.drafter.paints) if recipe.refine_layers else None
         self.refines = self.refiner is not None
         """Whether the second stage is to be run."""
-        self.paints = True
+        self.painting = True
         """Whether a draft is to be painted; else the sketch stands for it."""
 
     def score_alone(self) -> None:
@@ -50,7 +51,7 @@ class FlowCascade(nn.Module):
         self.draft_alone()
         for part in (self.drafter.sketch, self.drafter.staves, self.drafter.painter):
             part.requires_grad_(False)
-        self.paints = False
+        self.painting = False
 
     def draft_alone(self) -> None:
         """From now on nothing reaches the second stage, neither tokens nor gradients: the draft is the blend."""
@@ -60,19 +61,20 @@ class FlowCascade(nn.Module):
 
     def forward(self, proposal: Proposal, brief: Brief = _NOTHING_SAID) -> Composition:
         """With `brief.noised`, the latents that one step finds behind the noise; without, a composition from noise of
-        torch's global random state (in evaluation), or the draft (in training, or without a second stage)."""
+        torch's global random state (in evaluation), or the draft (in training, or without a second stage). The draft is
+        painted from `brief.notes_BQT` where those are known, else from its own score."""
         streams, noised, wanted_B = proposal.streams, brief.noised, brief.orchestration_B
         frames = streams[0].shape[-1]
         kept_BC = self._kept(streams) if self.training else None
         plan = self.drafter.plan(streams, kept_BC, self._left_open(wanted_B))
         others = [] if self.training else self._without(streams, wanted_B)
         notes_BQN = _leaning(plan.notes_BQN, [(strength, other.notes_BQN) for strength, other in others])
-        if not self.paints:
+        if not self.painting:
             sketch_BDT = self._latents(plan.sketch_BNE, frames)
             return self._answer(sketch_BDT, sketch_BDT, notes_BQN, noised)
         played = self._played(notes_BQN, brief.notes_BQT)
-        known = self.drafter.paint(plan, played)
-        without = [(strength, self.drafter.paint(other, played)) for strength, other in others]
+        known = self.drafter(plan, played)
+        without = [(strength, self.drafter(other, played)) for strength, other in others]
         draft_BNE = _leaning(known.draft_BNE, [(strength, other.draft_BNE) for strength, other in without])
         if self.refiner is None or not self.refines or (noised is None and (self.training or self.recipe.steps == 0)):
             heard_BNE = draft_BNE
@@ -92,7 +94,7 @@ class FlowCascade(nn.Module):
 
     def _played(self, notes_BQN: Tensor, right_BQT: Tensor | None) -> Score:
         """The score that is painted: where the right one is given, that; else what the logits settle to."""
-        own = score.settled(notes_BQN.detach(), self.recipe)
+        own = score.settled(notes_BQN.sigmoid(), self.recipe)
         if right_BQT is None:
             return own
         right = score.of_roll(right_BQT.to(notes_BQN), self.recipe.pool)
@@ -188,9 +190,13 @@ def _waves(time_B: Tensor) -> Tensor:
 
 def _check(recipe: FlowRecipe, stream_dims: tuple[int, ...], latent_dim: int, factors: int) -> None:
     """Raises BadInput for sizes that make no composer."""
-    for name in ("width", "heads", "pool", "draft_layers", "ffn_multiple", "spread", "strikes", "holds"):
+    for name in ("width", "heads", "pool", "draft_layers", "ffn_multiple", "spread"):
         if getattr(recipe, name) <= 0:
             raise BadInput(f"flow: {name} must be above 0, not {getattr(recipe, name)}")
+    if not (0.0 < recipe.strikes < 2.0 and 0.0 < recipe.holds < 1.0):
+        raise BadInput(
+            f"flow: strikes must lie between 0 and 2, holds between 0 and 1, not {recipe.strikes} and {recipe.holds}"
+        )
     if recipe.width % recipe.heads:
         raise BadInput(f"flow: {recipe.heads} heads do not divide a width of {recipe.width}")
     if "" in recipe.orchestrations or len(set(recipe.orchestrations)) < len(recipe.orchestrations):

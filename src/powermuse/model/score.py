@@ -20,7 +20,7 @@ _LOWEST_HZ = 27.5
 _HARMONICS = 12
 _FADES_S = (0.12, 0.6)
 """Time constants of what is left of a stroke: of its noise, and of a plucked or struck string."""
-_TOKEN_FRAME_S = 1.0 / 75.0
+_FRAME_S = 1.0 / 75.0
 _TOP_HZ = 12_000.0
 _WIDTH = 0.7
 """Of a partial, in channels."""
@@ -40,37 +40,39 @@ def of_roll(notes_BQT: Tensor, pool: int) -> Score:
     return Score((highest_BQN > 0.0).to(notes_BQT), (highest_BQN > 1.0).to(notes_BQT))
 
 
-def settled(logits_BQN: Tensor, recipe: FlowRecipe) -> Score:
-    """The score that logits [B, 2 * 88, N] of what sounds, then of what is struck, come to.
+def settled(chances_BQN: Tensor, recipe: FlowRecipe) -> Score:
+    """The score that chances [B, 2 * 88, N] in [0, 1] of what sounds, then of what is struck, come to.
 
     A note is struck where its chance, with that of the likelier token beside (a stroke on a border is half in either),
     comes to `recipe.strikes` and is a peak. It sounds from there, or from the beginning of the piece, as long as its
     chance stays above `recipe.holds`; once it has faded it does not come back unstruck.
     """
-    sounds_BQN, strikes_BQN = logits_BQN.sigmoid().chunk(2, dim=1)
+    sounds_BQN, strikes_BQN = chances_BQN.chunk(2, dim=1)
     before_BQN, after_BQN = F.pad(strikes_BQN, (1, 0))[..., :-1], F.pad(strikes_BQN, (0, 1))[..., 1:]
     peak_BQN = (strikes_BQN > before_BQN) & (strikes_BQN >= after_BQN)
     struck_BQN = peak_BQN & (strikes_BQN + torch.maximum(before_BQN, after_BQN) > recipe.strikes)
     held_BQN = sounds_BQN > recipe.holds
     # Of every token the last one that struck, and the last that did not hold: it sounds where the stroke is the later.
-    place_N = torch.arange(logits_BQN.shape[-1], device=logits_BQN.device)
+    place_N = torch.arange(chances_BQN.shape[-1], device=chances_BQN.device)
     starts_BQN = struck_BQN.clone()
     starts_BQN[..., 0] |= held_BQN[..., 0]
     began_BQN = torch.where(starts_BQN, place_N, -1).cummax(dim=-1).values
     ended_BQN = torch.where(~held_BQN & ~starts_BQN, place_N, -1).cummax(dim=-1).values
-    return Score((began_BQN > ended_BQN).to(logits_BQN), struck_BQN.to(logits_BQN))
+    return Score((began_BQN > ended_BQN).to(chances_BQN), struck_BQN.to(chances_BQN))
 
 
 class Staves(nn.Module):
-    """A score as planes over channels and tokens: where partials of what sounds, is struck and fades away lie."""
+    """A score as painters see it: planes over channels and tokens, where partials of what sounds, is struck and fades
+    away lie; and what each token is told of all its notes at once."""
 
     planes = 2 * (2 + len(_FADES_S))
 
-    def __init__(self, latent_dim: int, pool: int) -> None:
+    def __init__(self, latent_dim: int, pool: int, width: int) -> None:
         super().__init__()
-        self.token_s = pool * _TOKEN_FRAME_S
+        self.token_s = pool * _FRAME_S
         self.latent_dim = latent_dim
         states = 2 + len(_FADES_S)
+        self.together = nn.Linear(states * NOTES, width)
         # One plane of all partials and one of the fundamentals for each state of a note, to begin with.
         begin = torch.zeros(states, NOTES, self.planes, latent_dim)
         for state in range(states):
@@ -78,11 +80,13 @@ class Staves(nn.Module):
             begin[state, :, 2 * state + 1] = _partials(latent_dim, 1)
         self.where = nn.Parameter(begin.flatten(0, 1).flatten(1))
 
-    def forward(self, score: Score) -> Tensor:
-        """[B, planes, D, N]."""
+    def forward(self, score: Score) -> tuple[Tensor, Tensor]:
+        """Planes [B, planes, D, N], and what is to be added to hidden tokens, [B, N, W]."""
         states_BRN = torch.cat([score.sounds_BQN, score.struck_BQN, *self._fading(score)], dim=1)
-        drawn_BNE = states_BRN.transpose(1, 2) @ self.where
-        return drawn_BNE.unflatten(-1, (self.planes, self.latent_dim)).permute(0, 2, 3, 1)
+        states_BNR = states_BRN.transpose(1, 2)
+        drawn_BNE = states_BNR @ self.where
+        planes_BPDN = drawn_BNE.unflatten(-1, (self.planes, self.latent_dim)).permute(0, 2, 3, 1)
+        return planes_BPDN, self.together(states_BNR)
 
     def _fading(self, score: Score) -> list[Tensor]:
         """What is left of each note's last stroke while it sounds, 1 when it is struck, at each of the fades."""

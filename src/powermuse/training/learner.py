@@ -139,9 +139,16 @@ class Learner:
         """What a composer by flow matching is told; None for another."""
         if not isinstance(self.bare_model.cascade, FlowCascade):
             return None
-        # In validation it plays from its own score: what will be heard.
-        played = pair.notes_BQT if self.model.training else None
+        played = pair.notes_BQT if self.model.training and self._plans else None
         return Brief(self._noised(pair, which), pair.orchestration_B, played)
+
+    @property
+    def _plans(self) -> bool:
+        """Whether a composer by flow matching learns, or has learnt, to plan a score: only then are the notes of the
+        truth painted in training, or it would learn to paint what it is never given. In validation it plays from its
+        own score, what will be heard."""
+        named = self.objective.weights.keys()
+        return "notes.truth" in named or named == {"flow.truth"}
 
     def _noised(self, pair: Pair, which: int) -> Noised | None:
         """The truth behind noise, for a composer that learns to find it: at times of a logistic normal distribution
