@@ -69,9 +69,8 @@ class FlowRecipe:
     steps: int = 12
     """From noise to music in generation; 0: the draft is the blend."""
     begin: Literal["noise", "draft"] = "draft"
-    """Where the flow begins: at noise alone, or at noise around the draft."""
     noise: float = 0.5
-    """Standard deviation of that noise, in units of `spread`."""
+    """Where the flow begins: at noise alone, or around the draft; of which standard deviation, in units of `spread`."""
     drop: float = 0.1
     """Chance that a condition of a training pair is dropped."""
     drop_all: float = 0.05
@@ -104,11 +103,12 @@ class DataRecipe:
     unity: float = 0.0
     """Share of the pairs of triplets in which one clip, truth or harmony, is groove, harmony and truth at once."""
     singles: str = ""
-    """A prepared data set of recordings, which some of those single clips are taken from; empty for none."""
     singles_share: float = 0.5
-    """Which share of them."""
+    """A prepared data set of recordings, which such a share of those single clips is taken from; empty for none."""
     notes: bool = False
     """Pairs of triplets carry the notes of their truth."""
+    equaliser_db: float = 0.0
+    """Standard deviation of random equalisers that harmony and truth of a training pair share (mel latents alone)."""
     crop_frames: int = 1200
     """Frames of each training pair, cut at random; also the window of generation."""
     decode_frames: int = 90

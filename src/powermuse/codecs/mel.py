@@ -103,3 +103,9 @@ def _power_of_sine(filters_MF: Tensor, sample_rate_hz: int) -> Tensor:
     time_s = torch.arange(_N_FFT, dtype=torch.float64) / sample_rate_hz
     sine = torch.sin(2 * torch.pi * 1000.0 * time_s).float()
     return (filters_MF @ power_spectrum(sine[None], _N_FFT, _N_FFT)[0]).max()
+
+
+def equalised(z_BDT: Tensor, gains_db_BD: Tensor) -> Tensor:
+    """The latents [B, 128, T] of what is heard through an equaliser with a gain for each band, [B, 128]."""
+    power_BDT = torch.pow(10.0, z_BDT.clamp_min(0.0) * (_DB_PER_UNIT / 10.0)) - 1.0
+    return (10.0 / _DB_PER_UNIT) * torch.log10(1.0 + power_BDT * torch.pow(10.0, gains_db_BD[..., None] / 10.0))

@@ -1,6 +1,6 @@
 """What a run reads: a prepared data set or rendered triplets, each as training pairs by number."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from powermuse.chance import number
-from powermuse.data import rolls
+from powermuse.data import equalisers, rolls
 from powermuse.data.pairs import PairSource, permuted, validation_source
 from powermuse.data.shards import Dataset, Header
 from powermuse.data.singles import Singles, open_singles
@@ -78,7 +78,8 @@ class Draw(NamedTuple):
 class TripletSource:
     """The pairs of rendered triplets, a share `unity` of which are one clip in all three places: the truth (2 of 3) or
     the harmony, and for a share of them one of `singles`; with `notes` those of each truth; with names of
-    `orchestrations`, by which of them each truth was made. Raises BadInput where there is none, or none long enough."""
+    `orchestrations`, by which of them each truth was made; with `equaliser_db` harmony and truth of each heard through
+    an equaliser that they share. Raises BadInput where there is none, or none long enough."""
 
     def __init__(
         self,
@@ -90,7 +91,10 @@ class TripletSource:
         notes: bool = False,
         orchestrations: Sequence[str] = (),
         singles: Singles | None = None,
+        equaliser_db: float = 0.0,
     ) -> None:
+        equalisers.check(dataset.header.codec, equaliser_db)
+        self.equaliser_db = equaliser_db
         self.dataset, self.crop_frames, self.seed, self.unity, self.notes = dataset, crop_frames, seed, unity, notes
         self.orchestrations, self.singles = list(orchestrations), singles
         where = f"{dataset.folder}: the {dataset.split} split"
@@ -108,6 +112,9 @@ class TripletSource:
         """Pairs `seen` to `seen + size` of the run, each with a truth."""
         draws = [self.draw(seen + i) for i in range(size)]
         groove, harmony, truth = (self._clips(draws, [d.roles[place] for d in draws]) for place in range(3))
+        if self.equaliser_db:
+            gains_db_BD = self._gains_db(range(seen, seen + size))
+            harmony, truth = (equalisers.equalised(clip, gains_db_BD) for clip in (harmony, truth))
         notes_BQT = torch.cat([self._notes(d) for d in draws]) if self.notes else None
         return Pair(groove, harmony, truth, notes_BQT, self._orchestrations(draws) if self.orchestrations else None)
 
@@ -118,6 +125,11 @@ class TripletSource:
         free = self.dataset.header.clip_frames - self.crop_frames
         truth = number(f"{self.seed}/truth/{seen}") % self.dataset.truths(index)
         return Draw(index, truth, number(f"{self.seed}/start/{seen}") % (free + 1), *self._alone(seen, truth))
+
+    def _gains_db(self, numbers: Iterable[int]) -> Tensor:
+        """[B, D] of the equalisers of pairs."""
+        dim = self.dataset.header.latent_dim
+        return torch.stack([equalisers.curve(f"{self.seed}/equaliser/{i}", dim, self.equaliser_db) for i in numbers])
 
     def _clips(self, draws: list[Draw], roles: list[str]) -> Clip:
         """The clip of each pair in the role that it has there; beats are known where those of all are."""
@@ -181,7 +193,9 @@ def _open_triplets(
     train, val = Triplets(folder, "train", train_count, wanted.first), Triplets(folder, "val", val_count)
     singles = open_singles(wanted, train.header)
     with_them: dict[str, Any] = {"notes": wanted.notes, "orchestrations": orchestrations}
-    source = TripletSource(train, wanted.crop_frames, seed, wanted.unity, **with_them, singles=singles)
+    source = TripletSource(
+        train, wanted.crop_frames, seed, wanted.unity, **with_them, singles=singles, equaliser_db=wanted.equaliser_db
+    )
     validation = TripletSource(val, wanted.crop_frames, _VALIDATION_SEED, **with_them) if len(val) else None
     identity = {
         **asdict(train.header), "seed": train.seed, "triplets": {"train": len(train), "val": len(val)},

@@ -6,8 +6,8 @@ from powermuse.types import Brief, Clip, Composition, Proposal
 
 
 class Muse(nn.Module):
-    """Two clips in, a blend out. The agent decides what the cascade sees; truth never comes here but, in training, as the
-    noise that flow matching learns to undo and as the notes that are to be painted."""
+    """Two clips in, a blend out. The agent decides what the cascade sees; truth never comes here but, in training, as
+    the noise that flow matching learns to undo and as the notes that are to be painted."""
 
     def __init__(self, agent: nn.Module, cascade: nn.Module) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ _NOT_NEGATIVE = (
 )  # fmt: skip
 
 _SHARES = ("data.unity", "data.singles_share", "training.final_share")
-_OF_TRIPLETS = ("data.unity", "data.singles", "data.notes")
+_OF_TRIPLETS = ("data.unity", "data.singles", "data.notes", "data.equaliser_db")
 """What prepared data sets do not know."""
 
 
