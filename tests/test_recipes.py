@@ -36,7 +36,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def triplets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recipes") / "triplets"
-    make_up_triplets(folder, Choice("mdct"), clip_frames=60)
+    make_up_triplets(folder, Choice("mel"), clip_frames=60)
     return folder
 
 
@@ -54,7 +54,7 @@ def test_each_recipe_runs_two_steps_at_toy_size(dataset, triplets, tmp_path, nam
     given = ["data.pairing=unity", "data.unity=0", "data.notes=false"]
     pairing = given if recipe.load(name).data.pairing == "triplets" else []
     if agent == "factors":
-        dataset, pairing = triplets, ["data.triplets=0"]
+        dataset, pairing = triplets, ["codec.name=mel", "data.triplets=0"]
     made = recipe.load(name, [*TOY, *SMALL[agent], f"data.crop_frames={crop}"])
     if not any(term.startswith("modulation") for term in made.weights):
         made = recipe.load(name, [*TOY, *SMALL[agent], "data.crop_frames=60", "data.decode_frames=30", *pairing])
