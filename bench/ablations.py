@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+_TIME_IS_UP = 124
+"""Exit status of `timeout`."""
+
 
 class Variant(NamedTuple):
     """What is changed of `factors_small`, or another recipe in its place; how many seeds."""
@@ -16,6 +19,8 @@ class Variant(NamedTuple):
     settings: tuple[str, ...] = ()
     seeds: int = 1
     recipe: str = "factors_small"
+    minutes: int = 0
+    """When it is stopped; 0: by its recipe."""
 
 
 VARIANTS = {
@@ -31,8 +36,8 @@ VARIANTS = {
     "triplets_off": Variant(("data.unity=1.0",), seeds=3),
     "self_supervision_off": Variant(("data.unity=0.0", "data.singles=''"), seeds=3),
     "regression": Variant(("weights.flow.truth=0", "flow.refine_layers=0"), seeds=3),
-    "masking": Variant(recipe="triplets_masking"),
-    "compositional": Variant(recipe="triplets_compositional"),
+    "masking": Variant(recipe="triplets_masking", minutes=20),
+    "compositional": Variant(recipe="triplets_compositional", minutes=20),
 }
 
 
@@ -53,15 +58,22 @@ def main() -> None:
 
 
 def train(name: str, seed: int, triplets: str, singles: str, run: Path) -> None:
-    """Two processes; a run that has reached its end is left as it is."""
+    """Two processes, or two threads for a time; a run that has reached its end is left as it is."""
     variant = VARIANTS[name]
-    settings = [f"training.seed={seed}", "training.threads=1"]
+    if variant.minutes and (run / "model.safetensors").exists():
+        return
+    settings = [f"training.seed={seed}", f"training.threads={2 if variant.minutes else 1}"]
     if singles and variant.recipe == "factors_small":
         settings.append(f"data.singles={singles}")
     told = [part for setting in (*settings, *variant.settings) for part in ("-s", setting)]
     powermuse = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "--", "powermuse.cli"]
-    print(f"{run}: {' '.join(told)}", flush=True)
-    subprocess.run([*powermuse, "train", variant.recipe, "--data", triplets, "--run", str(run), *told], check=True)
+    if variant.minutes:
+        powermuse = ["timeout", "-s", "INT", f"{variant.minutes}m", sys.executable, "-m", "powermuse.cli"]
+    command = [*powermuse, "train", variant.recipe, "--data", triplets, "--run", str(run), *told]
+    print(" ".join(command), flush=True)
+    code = subprocess.run(command, check=False).returncode
+    if code and not (variant.minutes and code == _TIME_IS_UP):
+        raise SystemExit(f"{run}: ended with status {code}")
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ class FlowRecipe:
     """How far generation leans away from what it would do without each factor: rhythm, harmony, colour."""
     strikes: float = 0.3
     holds: float = 0.35
-    """Chances from which on a note is struck in generation (with that of the token beside), and goes on sounding."""
+    """Chances from which its own score strikes a note (with that of the token beside), and lets it go on sounding."""
     window_frames: int = 2400
     """Latent frames that are composed at once in generation; longer pieces in windows that overlap by half."""
     centre: float = 5.0

@@ -19,7 +19,7 @@ def rows(latent_dim: int, quantiles: Sequence[float] = QUANTILES) -> int:
 
 
 def code(z_BDT: Tensor, quantiles: Sequence[float] = QUANTILES) -> Tensor:
-    """[B, Q D]: one quantile after another, the .1, the .5 and the .9, of all latent channels over time."""
+    """[B, Q D]: one quantile after another of all latent channels over time."""
     sorted_BDT = z_BDT[..., ::_EVERY].sort(dim=-1).values
     last = sorted_BDT.shape[-1] - 1
     return sorted_BDT[..., [round(q * last) for q in quantiles]].transpose(1, 2).flatten(1)
