@@ -7,6 +7,8 @@ from typing import Any
 from powermuse.commands.shared import Handler, check_out
 from powermuse.terminal import progress
 
+_TOLD = 10
+"""Of the blends of folders, at the terminal."""
 FACTORS = ("rhythm", "harmony", "colour")
 
 
@@ -18,13 +20,18 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         description="Composes a clip with the rhythm of GROOVE and the harmony of HARMONY. Beside OUT it writes a\n"
         "report (OUT's name with .json) and a picture of the sounds and of what passed between them\n"
         "(.png), with --midi also the notes (.mid): all of these, or none. The blend is as long as\n"
-        "the longer clip; the shorter is looped.",
+        "the longer clip; the shorter is looped. Where GROOVE or HARMONY is a folder, every sound of\n"
+        "the one is composed with every sound of the other into the folder OUT, the best told first in\n"
+        "OUT/ranking.tsv; run again after an interruption it goes on.",
         epilog="examples: powermuse compose examples/groove.ogg examples/harmony.ogg -o blend.wav\n"
-        "          powermuse compose A B -o blend.wav --orchestration arpeggio --midi",
+        "          powermuse compose A B -o blend.wav --orchestration arpeggio --midi\n"
+        "          powermuse compose grooves/ harmonies/ -o blends/ --pairs 20",
     )
-    command.add_argument("groove", metavar="GROOVE", help="sound file that gives the rhythm")
-    command.add_argument("harmony", metavar="HARMONY", help="sound file that gives chords, melody and colour")
-    command.add_argument("-o", "--out", required=True, metavar="OUT", help="the blend: a .wav or .flac file")
+    command.add_argument("groove", metavar="GROOVE", help="sound file that gives the rhythm, or a folder of them")
+    command.add_argument("harmony", metavar="HARMONY", help="sound file that gives chords and colour, or a folder")
+    command.add_argument(
+        "-o", "--out", required=True, metavar="OUT", help="the blend: a .wav or .flac file; of folders a folder"
+    )
     command.add_argument("--model", default="factors", help="a shipped model, a run or a folder (default: factors)")
     command.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     command.add_argument(
@@ -54,13 +61,22 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         "--variations", type=int, default=1, metavar="N",
         help="write N blends, OUT-1 to OUT-N, with seeds from --seed on; without --orchestration each with the next",
     )  # fmt: skip
+    command.add_argument(
+        "--pairs", type=int, metavar="N", help="of folders: so many pairs, drawn by --seed (default: all)"
+    )
     return command, _compose
 
 
 def _compose(options: argparse.Namespace) -> int:
     from powermuse.types import BadInput
 
-    check_out(options.out, options.groove, options.harmony)
+    many = Path(options.groove).is_dir() or Path(options.harmony).is_dir()
+    if many and options.variations != 1:
+        raise BadInput("--variations is for one pair of files; of folders run it again with another --seed and -o")
+    if not many:
+        if options.pairs is not None:
+            raise BadInput("--pairs is for folders; GROOVE and HARMONY are files")
+        check_out(options.out, options.groove, options.harmony)
     if not 0 <= options.seed < 2**63 - options.variations:
         raise BadInput(f"--seed must be from 0 to below 2^63, not {options.seed}")
     if options.variations < 1:
@@ -68,7 +84,7 @@ def _compose(options: argparse.Namespace) -> int:
     from powermuse import weights
     from powermuse.composing import factors, notes, report
 
-    outs = _outs(options.out, options.variations)
+    outs = [] if many else _outs(options.out, options.variations)
     for out in outs:
         report.check_free(out, midi=options.midi)
     if options.midi:
@@ -76,6 +92,8 @@ def _compose(options: argparse.Namespace) -> int:
     chosen = {name: (getattr(options, f"{name}_from"), getattr(options, f"{name}_strength")) for name in FACTORS}
     settings = factors.overrides(options.model, chosen, options.orchestration)
     model = weights.load_model(options.model, settings)
+    if many:
+        return _many(options, model)
     for seed, out in enumerate(outs, start=options.seed):
         _one(options, model, seed, out)
     return 0
@@ -99,9 +117,59 @@ def _one(options: argparse.Namespace, model: Any, seed: int, out: str) -> None:
         f"{rhythm['groove']['onset_correlation']:.2f} to the groove, "
         f"{rhythm['harmony']['onset_correlation']:.2f} to the harmony{orchestrated}"
     )
+    if "taken" in told:
+        print(f"taken{_taken(told)}")
     print(f"report and picture: {', '.join(map(str, report_paths(out)))}")
     if options.midi:
         print(f"MIDI: {notes.midi_path(out)}, {told['notes']} notes")
+
+
+def _many(options: argparse.Namespace, model: Any) -> int:
+    """Every pair of two folders, and a table of them."""
+    from powermuse.composing import batch
+    from powermuse.composing.composer import Composer
+    from powermuse.terminal import say
+    from powermuse.types import BadInput
+
+    if Path(options.out).exists() and not Path(options.out).is_dir():
+        raise BadInput(f"{options.out}: is a file; blends of folders go into a folder")
+    todo = batch.pairs(options.groove, options.harmony, options.out, options.pairs, options.seed)
+    Path(options.out).mkdir(parents=True, exist_ok=True)
+    wanted = batch.Request(options.seed, options.length, options.midi)
+    made: list[batch.Made] = []
+    with progress() as update:
+        update("compose", 0, len(todo))
+        for one in batch.compose(Composer(model, options.seed), todo, wanted):
+            made.append(one)
+            batch.write_ranking(options.out, made)
+            update("compose", len(made), len(todo), one.pair.out.name)
+    failed = [one for one in made if one.trouble]
+    for one in failed:
+        say(one.trouble)
+    best = batch.ranked(made)
+    for place, one in enumerate(best[:_TOLD], start=1):
+        print(f"{place}. {one.pair.out}{_taken(one.told)}")
+    there = sum(one.was_there for one in made)
+    print(f"{options.out}: {len(best)} blends, {there} of them were there; ranked in {options.out}/{batch.RANKING}")
+    return say(f"{len(failed)} of {len(made)} pairs could not be composed", 2) if failed else 0
+
+
+def _taken(told: dict[str, Any]) -> str:
+    """What a blend took of its sources, beside a plain mix; nothing where nothing can be said."""
+    if "taken" not in told:
+        return ""
+    found, mix = told["taken"]["blend"], told["taken"]["plain_mix"]
+    names = {
+        "rhythm_of_groove": "rhythm of the groove",
+        "chords_of_harmony": "chords of the harmony",
+        "copied": "copied",
+    }
+    parts = [f"{words} {_figure(found[name])} (plain mix {_figure(mix[name])})" for name, words in names.items()]
+    return ": " + ", ".join(parts)
+
+
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"
 
 
 def _outs(out: str, variations: int) -> list[str]:

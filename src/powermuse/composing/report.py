@@ -14,7 +14,7 @@ import torch
 from powermuse import disk
 from powermuse.audio import clips, features, files
 from powermuse.audio.spectra import hz_to_mel, mel_filters, power_spectrum
-from powermuse.composing import notes, panels
+from powermuse.composing import notes, panels, verdict
 from powermuse.composing.composer import Blend, Sound, report_paths
 from powermuse.metrics import rhythm
 from powermuse.types import BadInput
@@ -25,15 +25,16 @@ _INCHES = 13 / 9.7
 _TICKS_HZ = (200.0, 1000.0, 3000.0, 8000.0)
 
 
-def write(blend: Blend, out: str, *, midi: bool = False) -> dict[str, Any]:
-    """Writes the wave, its JSON, its picture and, where wanted, its MIDI file: all or none. Returns the report.
+def write(blend: Blend, out: str, *, midi: bool = False, request: str = "") -> dict[str, Any]:
+    """Writes the wave, its JSON, its picture and, where wanted, its MIDI file: all or none. Returns the report, with
+    the `request` that it answers where there is one.
 
     Raises BadInput where MIDI is wanted of a composer that tells no notes.
     """
-    report = describe(blend)
+    report = {**describe(blend), **({"request": request} if request else {})}
     report_file, picture_file = report_paths(out)
     midi_file = notes.midi_path(out)
-    outdated = not midi and "midi" in _report(report_file).get("blend", {})
+    outdated = not midi and "midi" in read(out).get("blend", {})
     named = {"file": Path(out).name, **({"midi": midi_file.name} if midi else {})}
     told = {**report, "blend": {**named, **report["blend"]}}
     disk.write_all(
@@ -61,7 +62,7 @@ def check_free(out: str, *, midi: bool = False) -> None:
     write there."""
     report_file, picture_file = report_paths(out)
     midi_file = notes.midi_path(out)
-    earlier = _report(report_file)
+    earlier = read(out)
     own = {report_file, picture_file} if earlier else set()
     if "midi" in earlier.get("blend", {}):
         own.add(midi_file)
@@ -73,10 +74,10 @@ def check_free(out: str, *, midi: bool = False) -> None:
             )
 
 
-def _report(path: Path) -> dict[str, Any]:
-    """The report that a file holds; empty where it is none."""
+def read(out: str | Path) -> dict[str, Any]:
+    """The report beside a blend; empty where there is none."""
     try:
-        told = json.loads(path.read_text())
+        told = json.loads(report_paths(out)[0].read_text())
         return told if isinstance(told, dict) and isinstance(told.get("blend"), dict) and "powermuse" in told else {}
     except (OSError, ValueError, TypeError):
         return {}
@@ -104,6 +105,7 @@ def describe(blend: Blend) -> dict[str, Any]:
             "harmony": _rounded(harmony._asdict()),
             "balance": rhythm.balance(groove.onset_correlation_adjusted, harmony.onset_correlation_adjusted),
         },
+        **({"taken": taken} if (taken := verdict.evaluate(blend)) else {}),
         "groove": _provenance(blend.groove),
         "harmony": _provenance(blend.harmony),
         "model": {

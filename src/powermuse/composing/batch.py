@@ -1,0 +1,144 @@
+"""Many pairs in one go: every groove with every harmony, or some of them; what is there already is not made again."""
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from powermuse import disk, recipe
+from powermuse.composing import report
+from powermuse.composing.composer import Composer, Length
+from powermuse.data import walk
+from powermuse.types import BadInput
+
+RANKING = "ranking.tsv"
+_COLUMNS = ("rank", "blend", "groove", "harmony", "score", "rhythm", "chords", "copied")
+
+
+class Pair(NamedTuple):
+    """Two sound files, and where their blend goes."""
+
+    groove: Path
+    harmony: Path
+    out: Path
+
+
+class Made(NamedTuple):
+    """A pair with its report, or with what was wrong with it."""
+
+    pair: Pair
+    told: dict[str, Any]
+    trouble: str = ""
+    was_there: bool = False
+
+    @property
+    def score(self) -> float:
+        """What it is ranked by (`composing.verdict`); -1 where nothing can be said."""
+        rank = self.told.get("taken", {}).get("rank")
+        return -1.0 if rank is None else float(rank)
+
+
+class Request(NamedTuple):
+    """All that decides a blend, but its sources and the model."""
+
+    seed: int
+    length: Length
+    midi: bool
+
+
+def pairs(groove: str, harmony: str, out: str, count: int | None, seed: int) -> list[Pair]:
+    """Every sound of one file or folder with every sound of the other, or `count` of these pairs, drawn by `seed`; each
+    with a name of its own. Raises BadInput where there is no sound, or no such number of pairs."""
+    grooves, harmonies = _sounds(groove), _sounds(harmony)
+    total = len(grooves) * len(harmonies)
+    if count is not None and not 1 <= count <= total:
+        raise BadInput(f"--pairs must be from 1 to {total} (grooves times harmonies), not {count}")
+    chosen = range(total) if count is None else sorted(random.Random(seed).sample(range(total), count))
+    names = [_names(grooves), _names(harmonies)]
+    found = []
+    for number in chosen:
+        g, h = divmod(number, len(harmonies))
+        found.append(Pair(grooves[g], harmonies[h], Path(out) / f"{names[0][g]}+{names[1][h]}.wav"))
+    return found
+
+
+def compose(composer: Composer, todo: list[Pair], wanted: Request) -> Iterator[Made]:
+    """The blends of some pairs, one after another, each written with its report and its picture before the next is
+    begun. One that is there, of the same sounds by the same model and settings, is left as it is; a pair that cannot be
+    composed is told and the next one follows."""
+    listen = _Listener(composer)
+    for pair in todo:
+        try:
+            groove, harmony = listen(pair.groove), listen(pair.harmony)
+            request = _digest(composer, wanted, groove.sha256, harmony.sha256)
+            if (told := report.read(pair.out)).get("request") == request and pair.out.exists():
+                yield Made(pair, told, was_there=True)
+                continue
+            report.check_free(str(pair.out), midi=wanted.midi)
+            blend = composer.compose(groove, harmony, wanted.length)
+            yield Made(pair, report.write(blend, str(pair.out), midi=wanted.midi, request=request))
+        except BadInput as error:
+            yield Made(pair, {}, str(error))
+
+
+def ranked(made: list[Made]) -> list[Made]:
+    """Those that were composed, the best first; equals by name."""
+    return sorted((m for m in made if not m.trouble), key=lambda m: (-m.score, m.pair.out.name))
+
+
+def write_ranking(folder: str, made: list[Made]) -> Path:
+    """A table of what was composed, the best first, tabs between."""
+    lines = ["\t".join(_COLUMNS)]
+    for place, one in enumerate(ranked(made), start=1):
+        blend = one.told.get("taken", {}).get("blend", {})
+        figures = [
+            one.told.get("taken", {}).get("rank"),
+            *(blend.get(n) for n in ("rhythm_of_groove", "chords_of_harmony", "copied")),
+        ]
+        told = ["" if value is None else f"{value:.3f}" for value in figures]
+        lines.append("\t".join([str(place), one.pair.out.name, str(one.pair.groove), str(one.pair.harmony), *told]))
+    path = Path(folder) / RANKING
+    disk.write_text(path, "\n".join(lines) + "\n")
+    return path
+
+
+class _Listener:
+    """Reads sounds, and keeps the last groove: it comes with one harmony after another."""
+
+    def __init__(self, composer: Composer) -> None:
+        self.composer = composer
+        self.kept: dict[Path, Any] = {}
+
+    def __call__(self, path: Path) -> Any:
+        if path not in self.kept:
+            while len(self.kept) >= 2:
+                self.kept.pop(next(iter(self.kept)))
+            self.kept[path] = self.composer.listen(path)
+        return self.kept[path]
+
+
+def _sounds(place: str) -> list[Path]:
+    """A file, or all sounds of a folder and below it."""
+    return [path for path, _ in walk.sound_files((place,))] if Path(place).is_dir() else [Path(place)]
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """A name for each: the file's; with its folders where that is not enough, with its suffix where that is not."""
+    tries: list[Callable[[Path], str]] = [
+        lambda path: path.stem,
+        lambda path: "-".join([*path.parts[-3:-1], path.stem]),
+        lambda path: "-".join(part.strip("/") for part in path.parts).lstrip("-"),
+    ]
+    for name in tries:
+        found = [name(path) for path in paths]
+        if len(set(found)) == len(found):
+            return found
+    return [f"{i:05d}-{path.stem}" for i, path in enumerate(paths)]
+
+
+def _digest(composer: Composer, wanted: Request, *sources: str) -> str:
+    """Of everything that decides a blend."""
+    told = [*sources, composer.model.sha256, recipe.dump(composer.model.recipe), *map(str, wanted)]
+    return hashlib.blake2b(json.dumps(told).encode(), digest_size=16).hexdigest()

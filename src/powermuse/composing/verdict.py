@@ -1,0 +1,125 @@
+"""What a blend took of its sources, beside what a plain mix of them would have taken: the rhythm of A, the chords of B,
+and how much of either is simply in it.
+
+The figures are those of the benchmark (docs/evaluation.md), null-corrected, over stretches of 16 s: the whole of a
+loop, four stretches of a longer piece. Nothing is known of the sources but how they sound.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from powermuse.audio import clips, files
+from powermuse.audio.features import SAMPLE_RATE_HZ
+from powermuse.composing.composer import Blend
+from powermuse.metrics import nearest, score, truth
+from powermuse.metrics.score import Case, Sources
+from powermuse.types import BadInput
+
+STRETCH_S = 16.0
+_MOST = 4
+BAR_S = 2.0
+"""Of the nearest bar: one at 120 quarters a minute."""
+_SHORTEST_S = 4.0
+"""Below it the nulls have no room."""
+_MEL_RATE_HZ = 37.5
+_FIGURES = {
+    "rhythm_of_groove": "onset_env.groove",
+    "rhythm_of_harmony": "onset_env.harmony",
+    "chords_of_harmony": "chords",
+    "copied": "copy",
+    "copied_at_any_time": "copy.free",
+}
+Figures = dict[str, float | None]
+
+
+class _Three(NamedTuple):
+    """Blend, groove and harmony, [N] each, at the rate of the metrics."""
+
+    blend_N: np.ndarray
+    groove_N: np.ndarray
+    harmony_N: np.ndarray
+
+    def part(self, begin: int, end: int) -> "_Three":
+        return _Three(*(wav_N[begin:end] for wav_N in self))
+
+
+def evaluate(blend: Blend) -> dict[str, Any]:
+    """Figures of the blend, of a plain mix beside it, the nearest bar, and one number to rank blends of other pairs by;
+    empty for a piece of less than four seconds, of which nothing can be said."""
+    whole = _at_one_rate(blend)
+    seconds = len(whole.blend_N) / SAMPLE_RATE_HZ
+    if seconds < _SHORTEST_S:
+        return {}
+    spans = _spans(len(whole.blend_N))
+    pairs = [_figures(whole.part(begin, end)) for begin, end in spans]
+    found, mixed = (_mean([pair[i] for pair in pairs]) for i in range(2))
+    return {
+        "blend": found,
+        "plain_mix": mixed,
+        "nearest_bar": _nearest_bar(whole),
+        "rank": _rank(found),
+        "heard_s": round(sum(end - begin for begin, end in spans) / SAMPLE_RATE_HZ, 3),
+    }
+
+
+def _at_one_rate(blend: Blend) -> _Three:
+    sounds = (blend.wav_CN, blend.groove.wav_CN, blend.harmony.wav_CN)
+    return _Three(*(files.resample(wav_CN, blend.sample_rate_hz, SAMPLE_RATE_HZ)[0] for wav_CN in sounds))
+
+
+def _spans(samples: int) -> list[tuple[int, int]]:
+    """The whole piece, or stretches spread evenly over it."""
+    length = round(STRETCH_S * SAMPLE_RATE_HZ)
+    if samples <= length:
+        return [(0, samples)]
+    count = min(_MOST, samples // length)
+    return [(int(begin), int(begin) + length) for begin in np.linspace(0, samples - length, count).round()]
+
+
+def _figures(stretch: _Three) -> tuple[Figures, Figures]:
+    """Of the blend, and of a plain mix of what it was made from; nothing where a source is silent there."""
+    try:
+        groove_N, harmony_N = (clips.normalise_level(x[None])[0][0] for x in (stretch.groove_N, stretch.harmony_N))
+    except BadInput:
+        nothing: Figures = dict.fromkeys(_FIGURES)
+        return nothing, nothing
+    sources = Sources(groove_N, harmony_N)
+    prepared = score.prepare(sources)
+    scores = (score.evaluate(Case(x, sources), prepared) for x in (stretch.blend_N, 0.5 * (groove_N + harmony_N)))
+    of_blend, of_mix = ({name: told[metric] for name, metric in _FIGURES.items()} for told in scores)
+    return of_blend, of_mix
+
+
+def _mean(told: list[Figures]) -> Figures:
+    found: Figures = {}
+    for name in _FIGURES:
+        values = [value for one in told if (value := one[name]) is not None]
+        found[name] = round(float(np.mean(values)), 4) if values else None
+    return found
+
+
+def _nearest_bar(whole: _Three) -> dict[str, Any]:
+    """The two seconds of the blend that are most like two seconds of a source, in which, and where."""
+    frames = round(BAR_S * _MEL_RATE_HZ)
+    blend_MT, *sources = (truth.log_mel(wav_N) for wav_N in whole)
+    found = {
+        name: nearest.evaluate(blend_MT, source_MT, frames)
+        for name, source_MT in zip(("groove", "harmony"), sources, strict=True)
+    }
+    name = max(found, key=lambda source: found[source].similarity)
+    return {
+        "source": name,
+        "blend_s": round(found[name].blend_frame / _MEL_RATE_HZ, 2),
+        "source_s": round(found[name].source_frame / _MEL_RATE_HZ, 2),
+        "seconds": BAR_S,
+        "similarity": round(found[name].similarity, 4),
+    }
+
+
+def _rank(told: Figures) -> float | None:
+    """The mean of rhythm taken, chords taken and what is not copied, each in [0, 1]; None where one is not known."""
+    rhythm, chords, copied = (told[name] for name in ("rhythm_of_groove", "chords_of_harmony", "copied"))
+    if rhythm is None or chords is None or copied is None:
+        return None
+    return round(float(np.mean(np.clip([rhythm, chords, 1.0 - copied], 0.0, 1.0))), 4)

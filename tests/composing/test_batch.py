@@ -1,0 +1,107 @@
+"""Folders of grooves and harmonies: every pair once, in order, made once, and ranked."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import sounds
+from powermuse.cli import main
+from powermuse.composing import batch
+from powermuse.types import BadInput
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    made = tmp_path_factory.mktemp("sounds")
+    for i in range(2):
+        sounds.write(made / f"grooves/g{i}.wav", sounds.drums(5.0, i))
+        sounds.write(made / f"harmonies/h{i}.wav", sounds.chords(5.0, 7 + i))
+    return made / "grooves", made / "harmonies"
+
+
+def pairs(folders: tuple[Path, Path], count: int | None = None, seed: int = 0) -> list[batch.Pair]:
+    return batch.pairs(str(folders[0]), str(folders[1]), "out", count, seed)
+
+
+def table(out: Path) -> list[dict[str, str]]:
+    with (out / batch.RANKING).open() as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def test_every_groove_meets_every_harmony_once(folders):
+    assert [p.out.name for p in pairs(folders)] == ["g0+h0.wav", "g0+h1.wav", "g1+h0.wav", "g1+h1.wav"]
+    alone = batch.pairs(str(folders[0] / "g1.wav"), str(folders[1]), "out", None, 0)
+    assert [p.out.name for p in alone] == ["g1+h0.wav", "g1+h1.wav"]
+
+
+def test_some_pairs_are_drawn_by_the_seed(folders):
+    drawn = {tuple(p.out.name for p in pairs(folders, 2, seed)) for seed in range(20)}
+    assert len(drawn) > 3 and all(len(set(names)) == 2 for names in drawn)
+    assert pairs(folders, 2, 5) == pairs(folders, 2, 5)
+    for count in (0, 5):
+        with pytest.raises(BadInput, match="from 1 to 4"):
+            pairs(folders, count)
+
+
+def test_files_of_one_name_in_two_folders_have_names_of_their_own(tmp_path):
+    for folder in ("one", "two"):
+        sounds.write(tmp_path / f"many/{folder}/loop.wav", sounds.drums(1.0, 1))
+    found = [
+        p.out.name for p in batch.pairs(str(tmp_path / "many"), str(tmp_path / "many/one/loop.wav"), "out", None, 0)
+    ]
+    assert len(set(found)) == 2 and all(name.endswith("+loop.wav") for name in found)
+
+
+def test_folders_are_composed_ranked_and_not_composed_again(folders, mel_model, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "blends"
+    command = ["compose", str(folders[0]), str(folders[1]), "-o", str(out), "--model", str(mel_model)]
+    assert main(command) == 0
+    assert "4 blends, 0 of them were there" in capsys.readouterr().out
+    assert {p.name for p in out.glob("*.wav")} == {p.out.name for p in pairs(folders)}
+    rows = table(out)
+    scores = [float(row["score"]) for row in rows]
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4"] and scores == sorted(scores, reverse=True)
+    taken = json.loads((out / rows[0]["blend"]).with_suffix(".json").read_text())["taken"]
+    assert float(rows[0]["score"]) == pytest.approx(taken["rank"], abs=5e-4)
+    before = {p: p.stat().st_mtime_ns for p in out.glob("*.wav")}
+    (out / "g1+h0.wav").unlink()
+    assert main(command) == 0
+    assert "4 blends, 3 of them were there" in capsys.readouterr().out
+    after = {p: p.stat().st_mtime_ns for p in out.glob("*.wav")}
+    assert {p.name for p in after if after[p] != before[p]} == {"g1+h0.wav"}
+    assert main([*command, "--seed", "3"]) == 0
+    assert "0 of them were there" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_sound_is_told_and_the_others_are_composed(folders, mel_model, tmp_path, capsys):
+    shutil.copytree(folders[0], tmp_path / "g")
+    (tmp_path / "g/broken.wav").write_bytes(b"no sound")
+    harmony = str(folders[1] / "h0.wav")
+    status = main(["compose", str(tmp_path / "g"), harmony, "-o", str(tmp_path / "out"), "--model", str(mel_model)])
+    said = capsys.readouterr()
+    assert status == 2 and "broken.wav" in said.err and "1 of 3 pairs" in said.err
+    assert len(table(tmp_path / "out")) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--variations", "2"], "--variations is for one pair"), (["--pairs", "9"], "from 1 to 4")],
+)
+def test_what_does_not_go_with_folders_is_said_before_any_work(words, said, folders, mel_model, tmp_path, capsys):
+    command = ["compose", str(folders[0]), str(folders[1]), "-o", str(tmp_path / "out"), "--model", str(mel_model)]
+    assert main([*command, *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_pairs_are_for_folders_and_an_out_that_is_a_file_is_refused(folders, mel_model, tmp_path, capsys):
+    files = [str(folders[0] / "g0.wav"), str(folders[1] / "h0.wav")]
+    assert main(["compose", *files, "-o", str(tmp_path / "x.wav"), "--model", str(mel_model), "--pairs", "2"]) == 2
+    assert "--pairs is for folders" in capsys.readouterr().err
+    (tmp_path / "file").write_text("mine")
+    command = ["compose", *map(str, folders), "-o", str(tmp_path / "file"), "--model", str(mel_model)]
+    assert main(command) == 2
+    assert "is a file" in capsys.readouterr().err and (tmp_path / "file").read_text() == "mine"
