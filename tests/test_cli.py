@@ -112,7 +112,7 @@ BAD = {
     "a silent source": (compose(harmony="silent.wav"), "silent.wav: silent"),
     "10 ms": (compose(groove="blip.wav"), "blip.wav: lasts 0.01 s; at least 0.5 s"),
     "text named wav": (compose(groove="words.wav"), "words.wav: is not a sound file that can be read"),
-    "a directory as a source": (compose(groove="folder.wav"), "folder.wav: is a directory"),
+    "a directory as a source": (compose(groove="folder.wav"), "folder.wav: no sound files found"),
     # what is written
     "a directory as output": (compose(out="folder.wav"), "folder.wav: is a directory"),
     "mp3 as output": (compose(out="out.mp3"), "as .wav or .flac, not as .mp3"),
@@ -249,7 +249,7 @@ def test_every_example_of_composing_is_a_command_that_is_understood():
     asked = subprocess.run([sys.executable, "-m", "powermuse.cli", "compose", "--help"], capture_output=True, text=True)
     examples = page + asked.stdout.split("examples:")[1]
     shown = [shlex.split(line, comments=True) for line in re.findall("powermuse (compose .*)", examples)]
-    assert len(shown) == 7
+    assert len(shown) == 8
     for words in shown:
         assert _parser().parse_args(words).handler
     taken = {word for words in shown for word in words}

@@ -7,6 +7,7 @@ from typing import Any
 from powermuse.commands.shared import Handler, check_out
 from powermuse.terminal import progress
 
+_CHANNELS = {1: "mono", 2: "stereo"}
 _TOLD = 10
 """Of the blends of folders, at the terminal."""
 FACTORS = ("rhythm", "harmony", "colour")
@@ -62,6 +63,11 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         help="write N blends, OUT-1 to OUT-N, with seeds from --seed on; without --orchestration each with the next",
     )  # fmt: skip
     command.add_argument(
+        "--rate", type=int, choices=(24_000, 44_100, 48_000), metavar="HZ",
+        help="of the file: 24000, 44100 or 48000 (default: the model's, 24000; what it cannot hold is not added)",
+    )  # fmt: skip
+    command.add_argument("--stereo", action="store_true", help="write two channels, both the same")
+    command.add_argument(
         "--pairs", type=int, metavar="N", help="of folders: so many pairs, drawn by --seed (default: all)"
     )
     return command, _compose
@@ -109,7 +115,7 @@ def _one(options: argparse.Namespace, model: Any, seed: int, out: str) -> None:
     with progress() as update:
         blend = composer.compose(groove, harmony, options.length, update)
         update("report", 0, 1)
-        told = report.write(blend, out, midi=options.midi)
+        told = report.write(blend, out, midi=options.midi, form=_form(options))
     rhythm = told["rhythm"]
     orchestrated = f"; orchestration {told['orchestration']}" if "orchestration" in told else ""
     print(
@@ -119,9 +125,18 @@ def _one(options: argparse.Namespace, model: Any, seed: int, out: str) -> None:
     )
     if "taken" in told:
         print(f"taken{_taken(told)}")
+    file = told["file"]
+    print(f"{file['sample_rate_hz']} Hz, {_CHANNELS[file['channels']]}, nothing above {file['band_limit_hz']} Hz")
     print(f"report and picture: {', '.join(map(str, report_paths(out)))}")
     if options.midi:
         print(f"MIDI: {notes.midi_path(out)}, {told['notes']} notes")
+
+
+def _form(options: argparse.Namespace) -> Any:
+    """How a blend is written."""
+    from powermuse.composing.formats import Form
+
+    return Form(options.rate, options.stereo)
 
 
 def _many(options: argparse.Namespace, model: Any) -> int:
@@ -135,7 +150,7 @@ def _many(options: argparse.Namespace, model: Any) -> int:
         raise BadInput(f"{options.out}: is a file; blends of folders go into a folder")
     todo = batch.pairs(options.groove, options.harmony, options.out, options.pairs, options.seed)
     Path(options.out).mkdir(parents=True, exist_ok=True)
-    wanted = batch.Request(options.seed, options.length, options.midi)
+    wanted = batch.Request(options.seed, options.length, options.midi, _form(options))
     made: list[batch.Made] = []
     with progress() as update:
         update("compose", 0, len(todo))

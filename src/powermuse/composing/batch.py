@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from powermuse import disk, recipe
 from powermuse.composing import report
 from powermuse.composing.composer import Composer, Length
+from powermuse.composing.formats import Form
 from powermuse.data import walk
 from powermuse.types import BadInput
 
@@ -46,6 +47,7 @@ class Request(NamedTuple):
     seed: int
     length: Length
     midi: bool
+    form: Form
 
 
 def pairs(groove: str, harmony: str, out: str, count: int | None, seed: int) -> list[Pair]:
@@ -78,7 +80,8 @@ def compose(composer: Composer, todo: list[Pair], wanted: Request) -> Iterator[M
                 continue
             report.check_free(str(pair.out), midi=wanted.midi)
             blend = composer.compose(groove, harmony, wanted.length)
-            yield Made(pair, report.write(blend, str(pair.out), midi=wanted.midi, request=request))
+            told = report.write(blend, str(pair.out), midi=wanted.midi, request=request, form=wanted.form)
+            yield Made(pair, told)
         except BadInput as error:
             yield Made(pair, {}, str(error))
 

@@ -14,8 +14,9 @@ import torch
 from powermuse import disk
 from powermuse.audio import clips, features, files
 from powermuse.audio.spectra import hz_to_mel, mel_filters, power_spectrum
-from powermuse.composing import notes, panels, verdict
+from powermuse.composing import formats, notes, panels, verdict
 from powermuse.composing.composer import Blend, Sound, report_paths
+from powermuse.composing.formats import Form
 from powermuse.metrics import rhythm
 from powermuse.types import BadInput
 
@@ -25,13 +26,16 @@ _INCHES = 13 / 9.7
 _TICKS_HZ = (200.0, 1000.0, 3000.0, 8000.0)
 
 
-def write(blend: Blend, out: str, *, midi: bool = False, request: str = "") -> dict[str, Any]:
+def write(
+    blend: Blend, out: str, *, midi: bool = False, request: str = "", form: Form = formats.AS_IT_IS
+) -> dict[str, Any]:
     """Writes the wave, its JSON, its picture and, where wanted, its MIDI file: all or none. Returns the report, with
     the `request` that it answers where there is one.
 
     Raises BadInput where MIDI is wanted of a composer that tells no notes.
     """
-    report = {**describe(blend), **({"request": request} if request else {})}
+    report = {**describe(blend), "file": formats.told(blend, form), **({"request": request} if request else {})}
+    wav_CN, rate_hz = formats.written(blend, form)
     report_file, picture_file = report_paths(out)
     midi_file = notes.midi_path(out)
     outdated = not midi and "midi" in read(out).get("blend", {})
@@ -39,7 +43,7 @@ def write(blend: Blend, out: str, *, midi: bool = False, request: str = "") -> d
     told = {**report, "blend": {**named, **report["blend"]}}
     disk.write_all(
         {
-            Path(out): files.encoded(blend.wav_CN, blend.sample_rate_hz, out),
+            Path(out): files.encoded(wav_CN, rate_hz, out),
             report_file: json.dumps(told, indent=1).encode(),
             picture_file: draw(blend, report),
             **({midi_file: _midi(blend)} if midi else {}),
