@@ -249,7 +249,7 @@ def test_every_example_of_composing_is_a_command_that_is_understood():
     asked = subprocess.run([sys.executable, "-m", "powermuse.cli", "compose", "--help"], capture_output=True, text=True)
     examples = page + asked.stdout.split("examples:")[1]
     shown = [shlex.split(line, comments=True) for line in re.findall("powermuse (compose .*)", examples)]
-    assert len(shown) == 8
+    assert len(shown) == 10
     for words in shown:
         assert _parser().parse_args(words).handler
     taken = {word for words in shown for word in words}
