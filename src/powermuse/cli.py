@@ -10,11 +10,24 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from powermuse.commands import codec_check, compose, doctor, evaluate, info, prepare, render, runs, slurm, stems, train
+from powermuse.commands import (
+    codec_check,
+    compose,
+    doctor,
+    evaluate,
+    info,
+    prepare,
+    render,
+    runs,
+    slurm,
+    stems,
+    studio,
+    train,
+)
 from powermuse.commands.shared import Handler
 from powermuse.terminal import UsageError, explain, say
 
-_COMMANDS = (compose, prepare, render, train, evaluate, slurm, runs, doctor, info, codec_check, stems)
+_COMMANDS = (compose, studio, prepare, render, train, evaluate, slurm, runs, doctor, info, codec_check, stems)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

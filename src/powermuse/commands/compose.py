@@ -81,7 +81,7 @@ def _compose(options: argparse.Namespace) -> int:
         raise BadInput("--variations is for one pair of files; of folders run it again with another --seed and -o")
     if not many:
         if options.pairs is not None:
-            raise BadInput("--pairs is for folders; GROOVE and HARMONY are files")
+            raise BadInput("--pairs is for folders; neither GROOVE nor HARMONY is one")
         check_out(options.out, options.groove, options.harmony)
     if not 0 <= options.seed < 2**63 - options.variations:
         raise BadInput(f"--seed must be from 0 to below 2^63, not {options.seed}")

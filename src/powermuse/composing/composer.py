@@ -135,10 +135,12 @@ class Composer:
             _as_arrays(joined.score(self.model.recipe.flow)),
         )
 
-    def listen(self, path: str | os.PathLike[str]) -> Sound:
-        """Reads one source. Raises BadInput where it cannot be read, is too short or silent."""
-        wav_CN = files.read(path, self.codec.sample_rate_hz)
-        seconds = wav_CN.shape[1] / self.codec.sample_rate_hz
+    def listen(self, path: str | os.PathLike[str], begin_s: float = 0.0, end_s: float | None = None) -> Sound:
+        """Reads one source, or a part of it. Raises BadInput where it cannot be read, is too short or silent."""
+        rate_hz = self.codec.sample_rate_hz
+        whole_CN = files.read(path, rate_hz)
+        wav_CN = whole_CN[:, round(begin_s * rate_hz) : None if end_s is None else round(end_s * rate_hz)]
+        seconds = wav_CN.shape[1] / rate_hz
         if seconds < SHORTEST_S:
             raise BadInput(f"{path}: lasts {seconds:.2g} s; at least {SHORTEST_S} s is wanted")
         try:

@@ -1,0 +1,110 @@
+// What came out: four sounds at one place and one loudness, what was taken, the picture, the files.
+
+import { word } from "./words.js";
+
+const HEARD = ["groove", "harmony", "mix", "blend"];
+const FIGURES = ["rhythm_of_groove", "rhythm_of_harmony", "chords_of_harmony", "copied"];
+const at = (id) => document.getElementById(id);
+
+export class Result {
+  constructor() {
+    this.audio = {};
+    this.now = "blend";
+    for (const name of HEARD) {
+      this.audio[name] = new Audio();
+      this.audio[name].preload = "auto";
+      this.audio[name].dataset.name = name;
+      at("hear").append(this.audio[name]);
+      this.audio[name].addEventListener("timeupdate", () => this.moved(name));
+      this.audio[name].addEventListener("ended", () => this.pressed());
+    }
+    for (const button of at("hear").querySelectorAll("[data-heard]")) button.addEventListener("click", () => this.hear(button.dataset.heard));
+    at("pause").addEventListener("click", () => this.pause());
+    at("position").addEventListener("input", (event) => { this.playing.currentTime = event.target.value * (this.playing.duration || 0); });
+  }
+
+  get playing() {
+    return this.audio[this.now];
+  }
+
+  show(blend) {
+    this.stop();
+    this.blend = blend;
+    const folder = `/api/blends/${blend.id}`;
+    for (const name of HEARD) this.audio[name].src = `${folder}/heard/${name}.wav`;
+    at("picture").src = `${folder}/blend.png`;
+    at("result").hidden = false;
+    this.now = "blend";
+    this.say();
+    this.pressed();
+  }
+
+  // In the language of the page.
+  say() {
+    if (!this.blend) return;
+    const { id, names, taken, midi, seed, model } = this.blend;
+    at("result-name").textContent = `${names.groove} + ${names.harmony} · ${model} · ${word("seed")} ${seed}`;
+    at("picture").alt = word("picture");
+    const rows = taken.blend ? FIGURES.map((name) => row(word(name), taken.blend[name], taken.plain_mix[name])) : [];
+    at("taken").tBodies[0].replaceChildren(...rows);
+    at("taken").hidden = rows.length === 0;
+    const bar = taken.nearest_bar;
+    at("nearest").textContent = bar
+      ? word("nearest", { seconds: bar.seconds, blend: bar.blend_s, source: word(bar.source), at: bar.source_s, similarity: bar.similarity.toFixed(2) })
+      : "";
+    const files = ["wav", ...(midi ? ["mid"] : []), "json", "png"];
+    at("downloads").replaceChildren(document.createTextNode(word("download")), ...files.map((kind) => link(id, kind, `${names.groove}+${names.harmony}`)));
+  }
+
+  hear(name) {
+    if (!this.blend) return;
+    const place = this.playing.currentTime;
+    this.stop();
+    this.now = name;
+    this.playing.currentTime = place >= (this.playing.duration || Infinity) ? 0 : place;
+    this.playing.play();
+    this.pressed();
+  }
+
+  pause() {
+    if (!this.blend) return;
+    if (this.playing.paused) this.playing.play();
+    else this.playing.pause();
+    this.pressed();
+  }
+
+  stop() {
+    for (const name of HEARD) this.audio[name].pause();
+  }
+
+  moved(name) {
+    if (name === this.now && this.playing.duration) at("position").value = this.playing.currentTime / this.playing.duration;
+  }
+
+  pressed() {
+    for (const button of at("hear").querySelectorAll("[data-heard]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.heard === this.now && !this.playing.paused));
+    }
+  }
+}
+
+function row(name, ...values) {
+  const line = document.createElement("tr");
+  const head = document.createElement("th");
+  head.scope = "row";
+  head.textContent = name;
+  line.append(head, ...values.map((value) => {
+    const cell = document.createElement("td");
+    cell.textContent = value === null || value === undefined ? "–" : value.toFixed(2);
+    return cell;
+  }));
+  return line;
+}
+
+function link(id, kind, name) {
+  const made = document.createElement("a");
+  made.href = `/api/blends/${id}/blend.${kind}`;
+  made.download = `${name}.${kind}`;
+  made.textContent = kind;
+  return made;
+}

@@ -1,0 +1,91 @@
+// One of the two sounds: brought or chosen, seen, heard, and a part of it taken.
+
+import WaveSurfer from "./vendor/wavesurfer.js";
+import Regions from "./vendor/regions.js";
+import { bring } from "./api.js";
+import { word } from "./words.js";
+
+export class Source {
+  constructor(name, onTrouble, onBrought) {
+    this.name = name;
+    this.root = document.getElementById(name);
+    this.root.append(document.getElementById("source-form").content.cloneNode(true));
+    this.sound = null;
+    this.onTrouble = onTrouble;
+    this.onBrought = onBrought;
+    this.root.querySelector("h2").id = `${name}-title`;
+    this.root.querySelector("h2").dataset.word = name;
+    this.root.querySelector(".hint").dataset.word = `${name}_hint`;
+    [this.shelf, this.begin, this.end, this.play] = [".shelf", ".begin", ".end", ".play"].map((at) => this.root.querySelector(at));
+    this.regions = Regions.create();
+    const ink = getComputedStyle(document.documentElement).getPropertyValue("color");
+    this.wave = WaveSurfer.create({
+      container: this.root.querySelector(".wave"), height: 96, waveColor: "#8f86c9", progressColor: "#4b36b0", cursorColor: ink, plugins: [this.regions],
+    });
+    this.wave.on("error", (error) => onTrouble(error));
+    this.wave.on("play", () => this.tell());
+    this.wave.on("pause", () => this.tell());
+    this.regions.on("region-updated", (region) => this.taken(region.start, region.end));
+    this.play.addEventListener("click", () => (this.wave.isPlaying() ? this.wave.pause() : this.wave.play(...this.part())));
+    this.shelf.addEventListener("change", () => this.show(this.known.find((each) => each.id === this.shelf.value)));
+    this.root.querySelector("input[type=file]").addEventListener("change", (event) => this.take(event.target.files[0]));
+    for (const box of [this.begin, this.end]) box.addEventListener("change", () => this.mark());
+    this.root.addEventListener("dragover", (event) => { event.preventDefault(); this.root.classList.add("over"); });
+    this.root.addEventListener("dragleave", () => this.root.classList.remove("over"));
+    this.root.addEventListener("drop", (event) => {
+      event.preventDefault();
+      this.root.classList.remove("over");
+      this.take(event.dataTransfer.files[0]);
+    });
+  }
+
+  tell() {
+    this.play.textContent = word(this.wave.isPlaying() ? "stop" : "listen");
+  }
+
+  async take(file) {
+    if (!file) return;
+    try {
+      const sound = await bring(file);
+      await this.onBrought();
+      await this.show(sound);
+    } catch (error) {
+      this.onTrouble(error);
+    }
+  }
+
+  offer(sounds) {
+    this.known = sounds;
+    this.shelf.replaceChildren(...sounds.map((each) => new Option(each.name, each.id)));
+    if (this.sound) this.shelf.value = this.sound.id;
+  }
+
+  async show(sound, begin = 0, end = 0) {
+    if (!sound) return;
+    this.sound = sound;
+    this.shelf.value = sound.id;
+    await this.wave.load(`/api/sounds/${sound.id}/audio`);
+    this.taken(begin, end || sound.seconds);
+    this.mark();
+  }
+
+  part() {
+    return [Number(this.begin.value), Number(this.end.value)];
+  }
+
+  taken(begin, end) {
+    this.begin.value = begin.toFixed(2);
+    this.end.value = Math.min(end, this.sound.seconds).toFixed(2);
+  }
+
+  mark() {
+    const [begin, end] = this.part();
+    this.regions.clearRegions();
+    this.regions.addRegion({ start: begin, end, drag: true, resize: true, minLength: 0.5, color: "rgb(255 180 84 / 25%)" });
+  }
+
+  wish() {
+    const [begin_s, end_s] = this.part();
+    return { sound: this.sound.id, begin_s, end_s: end_s >= this.sound.seconds - 0.01 ? 0 : end_s };
+  }
+}

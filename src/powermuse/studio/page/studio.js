@@ -1,0 +1,218 @@
+// The page: two sources, settings, one piece of work at a time, its result, and what was made before.
+
+import { ask, send } from "./api.js";
+import { Result } from "./result.js";
+import { Source } from "./source.js";
+import { preferred, speak, word } from "./words.js";
+
+const LANGUAGES = ["en", "de", "ar"];
+const EVERY_MS = 250;
+const at = (id) => document.getElementById(id);
+const form = at("settings");
+let about, result, running = null;
+const sources = {};
+
+function trouble(error) {
+  at("trouble").textContent = error?.message ?? String(error);
+  at("trouble").hidden = false;
+  at("trouble").scrollIntoView({ block: "nearest" });
+}
+
+function fine() {
+  at("trouble").hidden = true;
+}
+
+async function refreshShelf() {
+  const sounds = await ask("sounds");
+  for (const source of Object.values(sources)) source.offer(sounds);
+  return sounds;
+}
+
+// Settings
+
+function modelChosen() {
+  const model = about.models.find((each) => each.name === form.elements.model.value);
+  const kept = form.elements.orchestration.value;
+  const names = model.orchestrations.map((each) => new Option(each, each));
+  form.elements.orchestration.replaceChildren(new Option(word("by_seed"), ""), ...names);
+  form.elements.orchestration.value = model.orchestrations.includes(kept) ? kept : "";
+  form.elements.orchestration.disabled = model.orchestrations.length === 0;
+  at("factors").disabled = !model.factors;
+}
+
+function factor(name) {
+  const label = document.createElement("label");
+  const told = document.createElement("span");
+  told.dataset.word = name;
+  const from = document.createElement("select");
+  from.name = `from_${name}`;
+  for (const each of ["groove", "harmony", "both"]) {
+    const option = new Option("", each);
+    option.dataset.word = each;
+    from.append(option);
+  }
+  from.value = name === "rhythm" ? "groove" : "harmony";
+  const strength = Object.assign(document.createElement("input"), { type: "range", min: 0, max: 3, step: 0.1, value: 1, name: `strength_${name}` });
+  const shown = document.createElement("output");
+  const show = () => { shown.textContent = Number(strength.value).toFixed(1); strength.setAttribute("aria-label", `${word(name)} ${shown.textContent}`); };
+  strength.addEventListener("input", show);
+  strength.show = show;
+  show();
+  label.append(told, from, strength, shown);
+  return label;
+}
+
+function wish() {
+  const { model, seed, length, orchestration } = form.elements;
+  const wished = { groove: sources.groove.wish(), harmony: sources.harmony.wish(), model: model.value, seed: Number(seed.value), length: length.value };
+  if (at("factors").disabled) return wished;
+  const chosen = (kind, plain) => Object.fromEntries(
+    about.factors.map((name) => [name, form.elements[`${kind}_${name}`].value]).filter(([name, value]) => value !== plain(name)),
+  );
+  const sourcesOf = chosen("from", (name) => (name === "rhythm" ? "groove" : "harmony"));
+  const strengths = Object.fromEntries(Object.entries(chosen("strength", () => "1")).map(([name, value]) => [name, Number(value)]));
+  return { ...wished, orchestration: orchestration.value, sources: sourcesOf, strengths };
+}
+
+async function takeSettings(blend) {
+  const sounds = await refreshShelf();
+  for (const name of ["groove", "harmony"]) {
+    const { sound, begin_s, end_s } = blend[name];
+    await sources[name].show(sounds.find((each) => each.id === sound), begin_s, end_s);
+  }
+  form.elements.model.value = blend.model;
+  modelChosen();
+  for (const name of ["seed", "length", "orchestration"]) form.elements[name].value = blend[name];
+  for (const name of about.factors) {
+    form.elements[`from_${name}`].value = blend.sources[name] ?? (name === "rhythm" ? "groove" : "harmony");
+    form.elements[`strength_${name}`].value = blend.strengths[name] ?? 1;
+    form.elements[`strength_${name}`].show();
+  }
+}
+
+// Work
+
+function working(job) {
+  const busy = job !== null && ["waiting", "running"].includes(job.state);
+  at("generate").disabled = busy;
+  at("cancel").hidden = at("progress").hidden = !busy;
+  at("progress").value = job?.share ?? 0;
+  at("state").textContent = job ? word(job.state === "running" ? job.what || "waiting" : job.state) : "";
+  at("state").dataset.state = job?.state ?? "";
+}
+
+async function generate(event) {
+  event.preventDefault();
+  fine();
+  try {
+    if (!sources.groove.sound || !sources.harmony.sound) return;
+    running = await send("jobs", wish());
+    localStorage.setItem("running", running.id);
+    await follow();
+  } catch (error) {
+    working(null);
+    trouble(error);
+  }
+}
+
+async function follow() {
+  working(running);
+  while (["waiting", "running"].includes(running.state)) {
+    await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+    running = await ask(`jobs/${running.id}`);
+    working(running);
+  }
+  localStorage.removeItem("running");
+  if (running.state === "failed") trouble(running.trouble);
+  if (running.state !== "done") return;
+  const made = await refreshHistory();
+  result.show(made.find((each) => each.id === running.id));
+}
+
+async function cancel() {
+  if (running) working(await ask(`jobs/${running.id}`, { method: "DELETE" }).catch(trouble) ?? running);
+}
+
+// Work that was under way when the page was left goes on here.
+async function resume() {
+  const id = localStorage.getItem("running");
+  if (!id) return;
+  try {
+    running = await ask(`jobs/${id}`);
+    await follow();
+  } catch {
+    localStorage.removeItem("running"); // of a studio that was stopped since
+    working(null);
+  }
+}
+
+// What was made before
+
+async function refreshHistory() {
+  const made = await ask("blends");
+  at("nothing").hidden = made.length > 0;
+  at("history").replaceChildren(...made.map(entry));
+  return made;
+}
+
+function entry(blend) {
+  const line = document.createElement("li");
+  const name = document.createElement("span");
+  name.className = "name";
+  const when = new Date(blend.made_s * 1000).toLocaleString(document.documentElement.lang);
+  name.textContent = `${blend.names.groove} + ${blend.names.harmony} · ${blend.model} · ${word("seed")} ${blend.seed} · ${when}`;
+  line.append(name, button("open", () => { result.show(blend); at("result").scrollIntoView(); }), button("again", () => takeSettings(blend).catch(trouble)), button("forget", async () => {
+    await ask(`blends/${blend.id}`, { method: "DELETE" }).catch(trouble);
+    if (result.blend?.id === blend.id) { result.stop(); result.blend = null; at("result").hidden = true; }
+    await refreshHistory();
+  }));
+  return line;
+}
+
+function button(name, action) {
+  const made = Object.assign(document.createElement("button"), { type: "button", textContent: word(name) });
+  made.addEventListener("click", action);
+  return made;
+}
+
+// Keys: 1 to 4 hear, space plays and pauses, g composes, Escape calls off; not while one writes.
+
+function pressed(event) {
+  if (event.target.closest("input:not([type=range]), select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const heard = { 1: "groove", 2: "harmony", 3: "mix", 4: "blend" }[event.key];
+  if (heard) result.hear(heard);
+  else if (event.key === " " && !event.target.closest("button, a")) { event.preventDefault(); result.pause(); }
+  else if (event.key === "g" && !at("generate").disabled) form.requestSubmit();
+  else if (event.key === "Escape") cancel();
+}
+
+async function start() {
+  at("language").value = preferred(LANGUAGES);
+  await speak(at("language").value);
+  about = await ask("about");
+  for (const name of ["groove", "harmony"]) sources[name] = new Source(name, trouble, refreshShelf);
+  result = new Result();
+  at("factors").append(...about.factors.map(factor));
+  form.elements.model.replaceChildren(...about.models.map((each) => new Option(each.name, each.name)));
+  await speak(at("language").value);
+  modelChosen();
+  at("language").addEventListener("change", async (event) => {
+    localStorage.setItem("language", event.target.value);
+    await speak(event.target.value);
+    modelChosen();
+    working(running);
+    result.say();
+    await refreshHistory();
+  });
+  form.elements.model.addEventListener("change", modelChosen);
+  form.addEventListener("submit", generate);
+  at("cancel").addEventListener("click", cancel);
+  document.addEventListener("keydown", pressed);
+  const [first, second] = await refreshShelf();
+  await Promise.all([sources.groove.show(first), sources.harmony.show(second ?? first)]);
+  await refreshHistory();
+  document.body.dataset.ready = "yes";
+  await resume();
+}
+
+start().catch(trouble);

@@ -1,0 +1,26 @@
+// Words of the page: a file per language in words/, English where one lacks a word.
+
+const RIGHT_TO_LEFT = ["ar", "he", "fa", "ur"];
+let words = {};
+
+async function fetched(language) {
+  return (await fetch(`/page/words/${language}.json`)).json();
+}
+
+export async function speak(language) {
+  words = { ...(await fetched("en")), ...(language === "en" ? {} : await fetched(language)) };
+  document.documentElement.lang = language;
+  document.documentElement.dir = RIGHT_TO_LEFT.includes(language) ? "rtl" : "ltr";
+  for (const element of document.querySelectorAll("[data-word]")) element.textContent = word(element.dataset.word);
+}
+
+export function word(name, values = {}) {
+  return (words[name] ?? name).replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
+}
+
+// The browser's own language where there are words for it.
+export function preferred(known) {
+  const kept = localStorage.getItem("language");
+  const wished = [kept, ...navigator.languages.map((each) => each.split("-")[0])];
+  return wished.find((each) => known.includes(each)) ?? "en";
+}

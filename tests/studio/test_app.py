@@ -1,0 +1,220 @@
+"""The studio asked over HTTP: what it gives, what it refuses, and who it answers."""
+
+import io
+import json
+import re
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from powermuse.audio import clips
+from powermuse.composing.composer import Composer
+from powermuse.studio import work
+
+WAITS_S = 120
+
+
+def until(studio: Any, id_: str, *states: str) -> dict[str, Any]:
+    end = time.monotonic() + WAITS_S
+    while time.monotonic() < end:
+        told: dict[str, Any] = studio.get(f"/api/jobs/{id_}").json()
+        if told["state"] in states:
+            return told
+        time.sleep(0.02)
+    raise AssertionError(f"{told} after {WAITS_S} s")
+
+
+def sound(content: bytes) -> np.ndarray:
+    wav, rate = soundfile.read(io.BytesIO(content), always_2d=True)
+    assert rate == 24_000
+    return wav.T
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Work that goes on until it is let go, telling how far it is all the while."""
+    state = {"go": False}
+
+    def hold(self: Composer, groove: Any, harmony: Any, length: str, on_progress: Any) -> Any:
+        while not state["go"]:
+            on_progress("compose", 1, 2)
+            time.sleep(0.01)
+        return compose(self, groove, harmony, length, on_progress)
+
+    compose = Composer.compose
+    monkeypatch.setattr(Composer, "compose", hold)
+    return state
+
+
+def test_from_two_sounds_to_a_blend_with_all_that_belongs_to_it(studio, pair, tmp_path):
+    wish = {**pair, "seed": 5, "harmony": {**pair["harmony"], "begin_s": 0.5, "end_s": 4.75}, "length": "harmony"}
+    job = studio.post("/api/jobs", json=wish).json()
+    assert until(studio, job["id"], "done", "failed") == {
+        "id": job["id"], "state": "done", "what": "report", "share": 1.0, "trouble": "",
+    }  # fmt: skip
+    (blend,) = studio.get("/api/blends").json()
+    assert (
+        blend["id"] == job["id"]
+        and blend["seed"] == 5
+        and blend["names"] == {"groove": "drums.wav", "harmony": "chords.wav"}
+    )
+    assert blend["harmony"] == wish["harmony"] and blend["taken"]["plain_mix"]["copied"] > 0.9
+    folder = f"/api/blends/{job['id']}"
+    assert sound(studio.get(f"{folder}/blend.wav").content).shape == (1, round(4.25 * 24_000))
+    told = json.loads(studio.get(f"{folder}/blend.json").content)
+    assert told["groove"]["file"] == "drums.wav" and told["seed"] == 5
+    assert str(tmp_path) not in json.dumps([told, blend])
+    assert studio.get(f"{folder}/blend.png").content.startswith(b"\x89PNG")
+    levels = [
+        clips.level_db(sound(studio.get(f"{folder}/heard/{n}.wav").content))
+        for n in ("groove", "harmony", "mix", "blend")
+    ]
+    assert max(levels) - min(levels) < 1.0, "equally loud"
+    assert studio.delete(folder).status_code == 200 and studio.get("/api/blends").json() == []
+    refused = studio.get(f"{folder}/blend.wav")
+    assert refused.status_code == 400 and "no such blend" in refused.json()["trouble"]
+
+
+def test_the_same_wish_twice_is_the_same_sound(studio, pair):
+    ids = [studio.post("/api/jobs", json=pair).json()["id"] for _ in range(2)]
+    for id_ in ids:
+        until(studio, id_, "done")
+    assert len({studio.get(f"/api/blends/{id_}/blend.wav").content for id_ in ids}) == 1
+
+
+def test_work_that_is_called_off_stops_and_leaves_nothing(studio, pair, held, tmp_path):
+    first, second = (studio.post("/api/jobs", json=pair).json()["id"] for _ in range(2))
+    told = until(studio, first, "running")
+    assert studio.get(f"/api/jobs/{second}").json()["state"] == "waiting"
+    assert 0.0 <= told["share"] < 1.0
+    assert studio.delete(f"/api/jobs/{second}").json()["state"] == "cancelled"
+    studio.delete(f"/api/jobs/{first}")
+    until(studio, first, "cancelled")
+    held["go"] = True
+    third = studio.post("/api/jobs", json=pair).json()["id"]
+    until(studio, third, "done")
+    assert studio.get(f"/api/jobs/{second}").json()["state"] == "cancelled"
+    assert [blend["id"] for blend in studio.get("/api/blends").json()] == [third]
+    assert [p.name for p in (tmp_path / "kept/blends").iterdir()] == [third]
+
+
+def test_a_queue_that_is_full_is_told(studio, pair, held):
+    first = studio.post("/api/jobs", json=pair).json()["id"]
+    until(studio, first, "running")
+    answers = [studio.post("/api/jobs", json=pair) for _ in range(work.MOST_WAITING + 1)]
+    assert [a.status_code for a in answers] == [200] * work.MOST_WAITING + [400]
+    assert "waiting already" in answers[-1].json()["trouble"]
+
+
+def test_a_part_that_is_silent_fails_with_the_name_of_the_sound_and_the_next_is_made(studio, pair, tmp_path):
+    quiet = io.BytesIO()
+    soundfile.write(
+        quiet, np.r_[np.zeros(48_000), 0.5 * np.ones(24_000) * np.sin(np.arange(24_000))], 24_000, format="WAV"
+    )
+    id_ = studio.post("/api/sounds", files={"file": ("half.wav", quiet.getvalue())}).json()["id"]
+    job = studio.post("/api/jobs", json={**pair, "groove": {"sound": id_, "end_s": 1.5}}).json()
+    told = until(studio, job["id"], "failed", "done")
+    assert told["state"] == "failed" and "half.wav" in told["trouble"] and "silent" in told["trouble"]
+    assert str(tmp_path) not in told["trouble"]
+    until(studio, studio.post("/api/jobs", json=pair).json()["id"], "done")
+
+
+def test_a_fault_of_ours_is_told_as_one_and_the_studio_lives_on(studio, pair, monkeypatch, caplog, tmp_path):
+    def fails(*_: Any) -> None:
+        raise RuntimeError(f"{tmp_path}/secret")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Composer, "compose", fails)
+        job = studio.post("/api/jobs", json=pair).json()
+        told = until(studio, job["id"], "failed")
+    assert told["trouble"] == "something went wrong inside; the terminal says what"
+    assert "RuntimeError" in caplog.text
+    until(studio, studio.post("/api/jobs", json=pair).json()["id"], "done")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": "/etc"}, "no model is called"),
+        ({"groove": {"sound": "../../../etc/passwd"}}, "no name that was given here"),
+        ({"groove": {"sound": "0" * 16}}, "no such sound"),
+        ({"seed": -1}, "seed"),
+        ({"length": "endless"}, "length"),
+        ({"harmony": {"sound": "0" * 16, "begin_s": -1}}, "begin_s"),
+        ({"model": "factors", "orchestration": "polka"}, "polka"),
+        ({"model": "factors", "sources": {"rhythm": "nowhere"}}, "nowhere"),
+        ({"model": "factors", "strengths": {"rhythm": 99.0}}, "from 0 to 10"),
+        ({"model": "starter", "strengths": {"rhythm": 2.0}}, "only a model of factors"),
+    ],
+    ids=str,
+)
+def test_wishes_that_cannot_be_met_are_refused_at_once(studio, pair, change, said):
+    refused = studio.post("/api/jobs", json={**pair, **change})
+    assert refused.status_code == 400 and said in refused.json()["trouble"]
+
+
+def test_a_file_that_is_no_sound_is_refused(studio):
+    refused = studio.post("/api/sounds", files={"file": ("song.mp3", b"nothing")})
+    assert refused.status_code == 400 and "song.mp3" in refused.json()["trouble"]
+    assert studio.get("/api/sounds").json() == []
+
+
+def test_a_sound_of_any_kind_comes_back_as_one_that_browsers_play(studio, brought):
+    wav, rate = soundfile.read(io.BytesIO(brought["drums.wav"]))
+    flac = io.BytesIO()
+    soundfile.write(flac, wav, rate, format="FLAC")
+    id_ = studio.post("/api/sounds", files={"file": ("loop.flac", flac.getvalue())}).json()["id"]
+    answer = studio.get(f"/api/sounds/{id_}/audio")
+    assert answer.headers["content-type"] == "audio/wav"
+    assert sound(answer.content).shape[1] == pytest.approx(5 * 24_000, abs=2)
+
+
+@pytest.mark.parametrize(
+    "path", ["../asked.json", "asked.json", "..%2f..%2fsounds", "heard/../asked.json", "/etc/passwd"]
+)
+def test_nothing_else_of_a_blend_is_given_out(studio, pair, path):
+    job = studio.post("/api/jobs", json=pair).json()
+    until(studio, job["id"], "done")
+    answer = studio.get(f"/api/blends/{job['id']}/{path}")
+    assert answer.status_code in (400, 404, 405) and b"root:" not in answer.content
+
+
+def test_the_page_and_all_that_it_needs_come_from_here(studio):
+    page = studio.get("/")
+    assert page.status_code == 200 and "default-src 'self'" in page.headers["content-security-policy"]
+    for name in ("studio.js", "studio.css", "source.js", "vendor/wavesurfer.js", "vendor/LICENSE", "words/de.json"):
+        assert studio.get(f"/page/{name}").status_code == 200, name
+    assert studio.get("/page/../app.py").status_code == 404
+    about = studio.get("/api/about").json()
+    assert {m["name"] for m in about["models"]} >= {"factors", "starter"}
+    assert "arpeggio" in next(m for m in about["models"] if m["name"] == "factors")["orchestrations"]
+
+
+def test_every_language_has_every_word_and_no_other(studio):
+    english = studio.get("/page/words/en.json").json()
+    for language in ("de", "ar"):
+        told = studio.get(f"/page/words/{language}.json").json()
+        assert told.keys() == english.keys()
+        for name, words in told.items():
+            assert set(re.findall(r"\{\w+\}", words)) == set(re.findall(r"\{\w+\}", english[name]))
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"host": "evil.example"}, 403),
+        ({"host": "localhost.evil.example:8765"}, 403),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://localhost:8765"}, 200),
+        ({"host": "127.0.0.1:8765", "origin": "http://127.0.0.1:8765"}, 200),
+        ({"content-length": "200000000"}, 413),
+    ],
+    ids=str,
+)
+def test_other_pages_and_other_names_are_not_answered(studio, headers, status):
+    assert studio.get("/api/sounds", headers=headers).status_code == status

@@ -1,0 +1,236 @@
+"""The studio in a real browser, by a real server of its own: from two files to a blend that is heard, and back."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sounds
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'powermuse[dev]'")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium"),
+    pytest.mark.timeout(300),
+]
+FLAGS = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--mute-audio"]
+WAITS_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "broken.wav").write_bytes(b"no sound")
+    return {
+        "groove": sounds.write(folder / "my drums.wav", sounds.drums(5.0, 1)),
+        "harmony": sounds.write(folder / "my chords.wav", sounds.chords(5.0, 2)),
+        "broken": folder / "broken.wav",
+    }
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A studio that was started as one starts it."""
+    command = [sys.executable, "-m", "powermuse.cli", "studio", "--port", "0", "--no-browser", "--folder", "kept"]
+    where = tmp_path_factory.mktemp("studio")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=where, env={**os.environ}) as studio:
+        assert studio.stdout is not None
+        said = studio.stdout.readline()
+        found = re.search(r"http://localhost:\d+/", said)
+        assert found, said
+        yield found[0]
+        studio.send_signal(signal.SIGINT)
+        studio.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(browser: Any, address: str) -> Iterator[Any]:
+    """The page, ready; the test fails for an error in it and for any request that leaves the machine."""
+    context = browser.new_context(accept_downloads=True, locale="en-GB")
+    tab = context.new_page()
+    faults: list[str] = []
+    tab.on("pageerror", lambda error: faults.append(str(error)))
+    tab.on(
+        "request", lambda r: None if r.url.startswith((address, f"blob:{address}", "data:")) else faults.append(r.url)
+    )
+    tab.goto(address)
+    ready(tab)
+    yield tab
+    context.close()
+    assert faults == []
+
+
+def ready(tab: Any) -> None:
+    tab.wait_for_selector("body[data-ready]", timeout=WAITS_MS)
+
+
+def bring(tab: Any, side: str, path: Path) -> None:
+    tab.set_input_files(f"#{side} input[type=file]", str(path))
+
+
+def brought(tab: Any, files: dict[str, Path], model: str = "starter") -> None:
+    """Both sounds on the page, and the model that composes in a moment."""
+    for side in ("groove", "harmony"):
+        bring(tab, side, files[side])
+        tab.wait_for_function(
+            "([side, name]) => document.querySelector(`#${side} .shelf`).selectedOptions[0]?.text === name "
+            "&& document.querySelector(`#${side} .end`).value === '5.00'",
+            arg=[side, files[side].name],
+        )
+    tab.select_option("[name=model]", model)
+
+
+def composed(tab: Any) -> None:
+    tab.click("#generate")
+    tab.wait_for_selector("#state[data-state=done]", timeout=WAITS_MS)
+    tab.wait_for_selector("#result:not([hidden])")
+
+
+def playing(tab: Any) -> list[str]:
+    found: list[str] = tab.evaluate(
+        "[...document.querySelectorAll('#hear audio')].filter(a => !a.paused).map(a => a.dataset.name)"
+    )
+    return found
+
+
+def position(tab: Any, name: str) -> float:
+    found: float = tab.evaluate(f"document.querySelector('#hear audio[data-name={name}]').currentTime")
+    return found
+
+
+def test_two_files_become_a_blend_that_is_heard_with_one_key_each_at_one_place(tab, files):
+    brought(tab, files)
+    composed(tab)
+    assert tab.inner_text("#result-name").startswith("my drums.wav + my chords.wav")
+    tab.locator("body").press("4")
+    tab.wait_for_function("() => document.querySelector('#hear audio[data-name=blend]').currentTime > 0.3")
+    assert playing(tab) == ["blend"]
+    for key, name in (("1", "groove"), ("2", "harmony"), ("3", "mix")):
+        before = position(tab, playing(tab)[0])
+        tab.locator("body").press(key)
+        tab.wait_for_function(f"() => document.querySelector('#hear audio[data-name={name}]').currentTime > 0.3")
+        assert playing(tab) == [name] and position(tab, name) >= before - 0.1, "it goes on where it was"
+        assert tab.get_attribute(f"[data-heard={name}]", "aria-pressed") == "true"
+    tab.locator("body").press("Space")
+    assert playing(tab) == []
+    rows = tab.locator("#taken tbody tr").all_inner_texts()
+    assert len(rows) == 4 and re.search(r"Copied from the clips\s+[\d.]+\s+0?\.?\d+", rows[3])
+    assert "Nearest to a source" in tab.inner_text("#nearest")
+    assert tab.evaluate("document.querySelector('#picture').naturalWidth") > 500
+
+
+def test_its_files_can_be_taken_home(tab, files, tmp_path):
+    brought(tab, files)
+    composed(tab)
+    with tab.expect_download() as download:
+        tab.click("#downloads a >> text=wav")
+    assert download.value.suggested_filename == "my drums.wav+my chords.wav.wav"
+    download.value.save_as(tmp_path / "home.wav")
+    assert (tmp_path / "home.wav").read_bytes().startswith(b"RIFF")
+
+
+def test_work_can_be_called_off_and_the_next_is_made(tab, files):
+    brought(tab, files, "factors")
+    tab.click("#generate")
+    tab.wait_for_selector("#state[data-state=running]", timeout=WAITS_MS)
+    tab.wait_for_selector("#progress:not([hidden])")
+    tab.locator("body").press("Escape")
+    tab.wait_for_selector("#state[data-state=cancelled]", timeout=WAITS_MS)
+    assert tab.is_enabled("#generate") and not tab.is_visible("#cancel")
+    assert tab.is_hidden("#result")
+    tab.select_option("[name=model]", "starter")
+    composed(tab)
+
+
+def test_what_is_no_sound_is_told_where_one_looks_and_the_page_goes_on(tab, files):
+    bring(tab, "groove", files["broken"])
+    tab.wait_for_selector("#trouble:not([hidden])")
+    assert "broken.wav" in tab.inner_text("#trouble") and "/" not in tab.inner_text("#trouble")
+    brought(tab, files)
+    composed(tab)
+    assert tab.is_hidden("#trouble")
+
+
+def test_history_and_its_settings_are_there_after_a_reload(tab, files):
+    brought(tab, files)
+    tab.fill("[name=seed]", "17")
+    tab.fill("#harmony .begin", "1")
+    tab.press("#harmony .begin", "Tab")
+    composed(tab)
+    before = tab.locator("#history li").count()
+    tab.reload()
+    ready(tab)
+    first = tab.locator("#history li").first
+    assert tab.locator("#history li").count() == before and "17" in first.inner_text()
+    first.get_by_text("Take these settings").click()
+    tab.wait_for_function("() => document.querySelector('[name=seed]').value === '17'")
+    assert tab.input_value("#harmony .begin") == "1.00" and tab.input_value("[name=model]") == "starter"
+    first.get_by_text("Open").click()
+    tab.wait_for_selector("#result:not([hidden])")
+    first.get_by_text("Delete").click()
+    tab.wait_for_function(f"() => document.querySelectorAll('#history li').length === {before - 1}")
+    assert tab.is_hidden("#result")
+
+
+def test_work_goes_on_when_the_page_is_left_and_is_found_again(tab, files):
+    brought(tab, files, "factors")
+    tab.click("#generate")
+    tab.wait_for_selector("#state[data-state=running]", timeout=WAITS_MS)
+    tab.reload()
+    ready(tab)
+    tab.wait_for_selector("#state[data-state=done]", timeout=WAITS_MS)
+    tab.wait_for_selector("#result:not([hidden])")
+
+
+def test_the_whole_page_can_be_used_with_keys_alone(tab, files):
+    brought(tab, files, "factors")
+    tab.focus("#language")
+    reached = set()
+    for _ in range(40):
+        tab.keyboard.press("Tab")
+        reached.add(tab.evaluate("(at => at.name || at.id || at.className)(document.activeElement)"))
+    assert reached >= {"play", "shelf", "begin", "end", "model", "seed", "length", "from_rhythm", "strength_colour"}
+    assert "generate" in reached
+    tab.select_option("[name=model]", "starter")
+    tab.evaluate("document.activeElement.blur()")
+    tab.locator("body").press("g")
+    tab.wait_for_selector("#state[data-state=done]", timeout=WAITS_MS)
+
+
+@pytest.mark.parametrize(
+    ("language", "direction", "word"), [("de", "ltr", "Komponieren"), ("ar", "rtl", "ألِّف"), ("en", "ltr", "Compose")]
+)
+def test_it_speaks_the_language_that_is_chosen_also_after_a_reload(tab, language, direction, word):
+    tab.select_option("#language", language)
+    tab.wait_for_function("word => document.querySelector('#generate').textContent === word", arg=word)
+    tab.reload()
+    ready(tab)
+    assert tab.inner_text("#generate") == word
+    assert tab.evaluate("[document.documentElement.lang, document.documentElement.dir]") == [language, direction]
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_on_a_phone_nothing_lies_beside_the_page(tab, files, language):
+    tab.set_viewport_size({"width": 360, "height": 740})
+    tab.select_option("#language", language)
+    brought(tab, files)
+    composed(tab)
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for at in ("#generate", "[data-heard=blend]", "#groove .play"):
+        box = tab.locator(at).bounding_box()
+        assert box["height"] >= 38 and box["x"] >= 0 and box["x"] + box["width"] <= 360, at

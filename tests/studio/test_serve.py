@@ -1,0 +1,38 @@
+"""Starting the studio: what is on the shelf, and what stops it before it begins."""
+
+import socket
+
+import pytest
+
+from powermuse.cli import main
+from powermuse.commands import studio
+from powermuse.studio.serve import bring_examples
+from powermuse.studio.store import Store
+
+
+def test_the_examples_lie_on_a_shelf_that_is_empty_the_groove_first(tmp_path):
+    store = Store(tmp_path)
+    bring_examples(store, studio._examples())
+    bring_examples(store, studio._examples())
+    assert [sound.name for sound in store.sounds()] == ["groove.ogg", "harmony.ogg"]
+
+
+def test_an_address_that_is_taken_ends_in_one_line_and_status_2(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["studio", "--port", str(port), "--no-browser"]) == 2
+    said = capsys.readouterr().err
+    assert f"127.0.0.1:{port}: cannot be listened on" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["--port", "70000"], "from 0 to 65535"), (["--folder", "file"], "is a file")]
+)
+def test_what_cannot_be_is_refused(tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    assert main(["studio", "--no-browser", *words]) == 2
+    assert said in capsys.readouterr().err
