@@ -8,8 +8,6 @@ import numpy as np
 from powermuse.audio import clips, files
 from powermuse.composing.composer import PEAK, Blend
 
-RATES_HZ = (24_000, 44_100, 48_000)
-
 
 class Form(NamedTuple):
     """How a blend is written."""

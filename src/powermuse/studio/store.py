@@ -57,8 +57,7 @@ class Store:
             raise BadInput(f"{name}: is no kind of sound that is known here ({' '.join(sorted(files.SUFFIXES))})")
         if len(content) > LARGEST_BYTES:
             raise BadInput(f"{name}: has {len(content) / 1e6:.0f} MB; at most {LARGEST_BYTES / 1e6:.0f} are taken")
-        found = Stored(secrets.token_hex(8), name, 0.0, self.sounds_folder / "")
-        path = self.sounds_folder / f"{found.id}{suffix}"
+        path = self.sounds_folder / f"{new_id()}{suffix}"
         disk.write_bytes(path, content)
         try:
             seconds = self._seconds(path, name)
@@ -66,7 +65,7 @@ class Store:
             path.unlink()
             raise
         disk.write_text(path.with_suffix(".json"), json.dumps({"name": name, "seconds": seconds, "file": path.name}))
-        return found._replace(seconds=seconds, path=path)
+        return Stored(path.stem, name, seconds, path)
 
     def sounds(self) -> list[Stored]:
         """All of them, the last one first."""
