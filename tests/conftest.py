@@ -45,7 +45,7 @@ def music() -> Music:
 # What takes longest begins first: otherwise, by the number of tests, such files would be the last ones, and in the end
 # one process would work alone.
 _FIRST = (
-    "test_sharding.py", "test_mlflow_tracker.py", "test_readme.py", "test_swap.py", "test_trainer.py",
+    "test_sharding.py", "test_page.py", "test_mlflow_tracker.py", "test_readme.py", "test_swap.py", "test_trainer.py",
     "test_rehearsal.py", "test_parallel.py", "test_footprint.py", "test_prepare.py", "test_slurm.py", "test_doctor.py",
     "test_store.py", "test_recipes.py", "test_budget.py", "test_browser.py", "test_cluster.py", "test_listening.py",
 )  # fmt: skip

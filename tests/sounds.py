@@ -71,3 +71,40 @@ def dataset(base: Path, codec: str) -> Path:
 def _at_level(wav_N: np.ndarray, level_db: float) -> np.ndarray:
     rms = np.sqrt(np.mean(wav_N**2))
     return (wav_N * (10 ** (level_db / 20) / rms)).clip(-0.999, 0.999).astype(np.float32)[None]
+
+
+def beat(seconds: float, tempo_bpm: float, level_db: float = -20.0) -> np.ndarray:
+    """A drum beat in bars of four: bass drum on one and three, snare on two and four, hi-hat on every half beat."""
+    random = np.random.default_rng(0)
+    time_s = np.arange(round(0.2 * RATE_HZ)) / RATE_HZ
+    kick = np.sin(2 * np.pi * 55.0 * time_s) * np.exp(-time_s / 0.06)
+    snare = 0.4 * random.standard_normal(len(time_s)) * np.exp(-time_s / 0.05)
+    hat = 0.15 * np.diff(random.standard_normal(len(time_s) + 1)) * np.exp(-time_s / 0.015)
+    half_s = 30.0 / tempo_bpm
+    wav = np.zeros(round(seconds * RATE_HZ) + len(time_s))
+    for half in range(int(seconds / half_s + 1e-6)):
+        at = round(half * half_s * RATE_HZ)
+        wav[at : at + len(time_s)] += hat + (0.0 if half % 2 else (kick, snare)[half // 2 % 2])
+    return _at_level(wav[: round(seconds * RATE_HZ)], level_db)
+
+
+def strummed(
+    seconds: float, tempo_bpm: float, roots: tuple[int, ...] = (0, 9, 5, 7), level_db: float = -20.0
+) -> np.ndarray:
+    """Chords struck on every beat over a bass on every bar, another chord each bar of four: semitones above C."""
+    beat_s, samples = 60.0 / tempo_bpm, round(seconds * RATE_HZ)
+    wav = np.zeros(samples + 8 * RATE_HZ)
+    for number in range(int(seconds / beat_s + 1e-6)):
+        root = roots[number // 4 % len(roots)]
+        third = 3 if root in (2, 4, 9) else 4
+        length = np.arange(round(beat_s * RATE_HZ)) / RATE_HZ
+        notes = [48 + root, 48 + root + third, 48 + root + 7, *([36 + root] if number % 4 == 0 else [])]
+        stroke = sum(_plucked(440.0 * 2.0 ** ((note - 69) / 12), length) for note in notes)
+        at = round(number * beat_s * RATE_HZ)
+        wav[at : at + len(length)] += stroke * (1.5 if number % 4 == 0 else 1.0)
+    return _at_level(wav[:samples], level_db)
+
+
+def _plucked(hz: float, time_s: np.ndarray) -> np.ndarray:
+    tone = sum(np.sin(2 * np.pi * hz * h * time_s) / h for h in (1, 2, 3, 4))
+    return np.asarray(tone * np.exp(-time_s / 0.3) * np.minimum(1.0, time_s / 0.003))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from powermuse import optimizers, weights
 from powermuse.losses import adversarial
-from powermuse.model.discriminator import Discriminator
+from powermuse.model.discriminator import Discriminator, PatchDiscriminator
 from powermuse.recipe import AdversaryRecipe
 
 _BETAS = (0.5, 0.999)
@@ -18,7 +18,7 @@ class Adversary:
 
     def __init__(self, recipe: AdversaryRecipe, latent_dim: int, learning_rate: float, weight_decay: float) -> None:
         self.recipe = recipe
-        self.network = Discriminator(latent_dim)
+        self.network = (PatchDiscriminator if recipe.hears == "patches" else Discriminator)(latent_dim)
         self.optimizer = optimizers.adamw(
             self.network.parameters(), learning_rate * recipe.rate_share, weight_decay, _BETAS
         )

@@ -82,7 +82,7 @@ class FlowRecipe:
     """How far generation leans away from what it would do without each factor: rhythm, harmony, colour."""
     strikes: float = 0.3
     holds: float = 0.35
-    """Chances from which its own score strikes a note (with that of the token beside), and lets it go on sounding."""
+    """Chances from which its score strikes a note (with that of the token beside), and lets it sound on."""
     window_frames: int = 2400
     """Latent frames that are composed at once in generation; longer pieces in windows that overlap by half."""
     centre: float = 5.0
@@ -141,8 +141,7 @@ class TrainingRecipe:
     clip_norm: float = 10.0
     """Bound of the gradient norm."""
     shard: bool = False
-    """Every process keeps its share of the weights, gradients and optimiser state instead of all of them, for models
-    that one device cannot hold; wants several processes."""
+    """Every process keeps a share of weights, gradients and optimiser state: for models too large for one device."""
     ema: float = 0.0
     """Decay of a moving average of the weights, which is then what is validated and saved as the model; 0 for none."""
     compile: bool = False
@@ -168,6 +167,7 @@ class TrainingRecipe:
 class AdversaryRecipe:
     """The latent discriminator; it is there where the weight `gan` is above 0."""
 
+    hears: Literal["clips", "patches"] = "clips"  # or parts of the picture of latents, 61 channels by 61 frames
     every: int = 1
     """Steps between its updates."""
     rate_share: float = 0.5

@@ -18,7 +18,7 @@ from powermuse.model.muse import Muse
 from powermuse.recipe import Recipe
 from powermuse.types import BadInput
 
-_WEIGHTS, _RECIPE = "model.safetensors", "recipe.yaml"
+_WEIGHTS, _RECIPE, _CARD = "model.safetensors", "recipe.yaml", "CARD.md"
 _SECOND_STAGE = "cascade.refiner."
 
 
@@ -30,6 +30,8 @@ class LoadedModel:
     recipe: Recipe
     source: str
     sha256: str
+    licence: str | None = None
+    """Of the weights, where the card beside them states one."""
 
 
 def build_codec(run: Recipe) -> Codec:
@@ -90,7 +92,14 @@ def load_model(name_or_folder: str, overrides: list[str] | None = None) -> Loade
         model = build_model(run, codec.latent_dim)
     load_tensors(model, folder / _WEIGHTS)
     _check_codec(folder / _WEIGHTS, run, "the recipe beside it says")
-    return LoadedModel(model.eval(), run, name_or_folder, disk.sha256(folder / _WEIGHTS))
+    return LoadedModel(model.eval(), run, name_or_folder, disk.sha256(folder / _WEIGHTS), _licence(folder))
+
+
+def _licence(folder: Path) -> str | None:
+    """What the card of a model says of its weights: `* **Licence of the weights**: Apache-2.0, as the code`."""
+    card = folder / _CARD
+    stated = re.search(r"\*\*Licence of the weights\*\*: ([\w.+ -]+)", card.read_text()) if card.is_file() else None
+    return stated[1].strip(" .") if stated else None
 
 
 def begin_from(model: torch.nn.Module, name_or_folder: str, run: Recipe) -> str:

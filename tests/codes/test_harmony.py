@@ -118,3 +118,11 @@ def test_detail_decides_how_the_chroma_within_a_chord_is_told():
     assert (whole[:, held].diff(dim=-1) == 0).all() and 0.4 < float(whole[0, 24 + 16, 0]) < 0.6
     third_T = quarters[0, 24 + 16]
     assert third_T[:60].max() < 0.1 and third_T[60:].min() > 0.9
+
+
+def test_chords_can_be_held_for_longer_by_what_holds_longest():
+    states = torch.tensor([[3] * 30 + [7] * 10 + [3] * 16 + [9] * 37 + [4] * 19])
+    held = harmony.held_for(states, 56 / 18.75)
+    assert held.shape == states.shape
+    assert held.tolist() == [[3] * 56 + [9] * 56]
+    assert torch.equal(harmony.held_for(states, 0.0), states)

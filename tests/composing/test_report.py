@@ -3,6 +3,7 @@ import dataclasses
 import hashlib
 import json
 import resource
+import shutil
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -73,6 +74,7 @@ def test_the_report_says_where_everything_came_from_with_true_hashes(told, groov
         "codec": "mel",
         "agent": "masking",
         "weights_sha256": sha256(mel_model / "model.safetensors"),
+        "weights_licence": None,
     }
     assert told["seed"] == 5
     assert told["powermuse"] == version("powermuse")
@@ -220,3 +222,11 @@ def test_a_click_at_a_border_is_found_whatever_the_length(blend):
     clicking = dataclasses.replace(blend, wav_CN=wav, seams_frames=[40])
     assert report.seam_click(clicking) > 10
     assert report.seam_click(dataclasses.replace(clicking, seams_frames=[60])) < 0.1
+
+
+def test_the_licence_of_the_weights_is_what_their_card_says(mdct_model, groove, harmony, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(mdct_model, model)
+    (model / "CARD.md").write_text("# mine\n* **Licence of the weights**: CC-BY-4.0, not for sale.\n")
+    assert weights.load_model(str(model)).licence == "CC-BY-4.0"
+    assert {weights.load_model(name).licence for name in weights.shipped_models()} == {"Apache-2.0"}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import sounds
 from powermuse.audio import clips
 from powermuse.composing.composer import Composer
 from powermuse.studio import work
@@ -38,11 +39,11 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Work that goes on until it is let go, telling how far it is all the while."""
     state = {"go": False}
 
-    def hold(self: Composer, groove: Any, harmony: Any, length: str, on_progress: Any) -> Any:
+    def hold(self: Composer, groove: Any, harmony: Any, length: str, on_progress: Any, found: Any) -> Any:
         while not state["go"]:
             on_progress("compose", 1, 2)
             time.sleep(0.01)
-        return compose(self, groove, harmony, length, on_progress)
+        return compose(self, groove, harmony, length, on_progress, found)
 
     compose = Composer.compose
     monkeypatch.setattr(Composer, "compose", hold)
@@ -218,3 +219,34 @@ def test_every_language_has_every_word_and_no_other(studio):
 )
 def test_other_pages_and_other_names_are_not_answered(studio, headers, status):
     assert studio.get("/api/sounds", headers=headers).status_code == status
+
+
+@pytest.fixture
+def loops(studio):
+    """Two sounds with clear bars, at 100 and at 120 beats a minute."""
+    made = {"beat.wav": sounds.beat(9.6, 100.0), "strummed.wav": sounds.strummed(8.0, 120.0)}
+    told = []
+    for name, wav in made.items():
+        content = io.BytesIO()
+        soundfile.write(content, wav.T, 24_000, format="WAV")
+        told.append(studio.post("/api/sounds", files={"file": (name, content.getvalue())}).json()["id"])
+    return {"groove": {"sound": told[0]}, "harmony": {"sound": told[1]}, "model": "starter"}
+
+
+def test_tempo_and_bars_of_a_sound_or_of_a_part_of_it_are_told(studio, loops):
+    at = f"/api/sounds/{loops['groove']['sound']}/bars"
+    whole, part = studio.get(at).json(), studio.get(f"{at}?begin_s=0.3&end_s=9").json()
+    for told in (whole, part):
+        assert told["sure"] and told["tempo_bpm"] in (pytest.approx(100.0, rel=0.01), pytest.approx(50.0, rel=0.01))
+    assert part["downbeat_s"] % 0.6 == pytest.approx(0.3, abs=0.04)
+    assert studio.get(f"{at}?begin_s=1&end_s=1.2").status_code == 400
+
+
+def test_a_blend_is_put_on_common_bars_and_says_so(studio, loops):
+    job = studio.post("/api/jobs", json={**loops, "align": "110", "transpose": "-2"}).json()
+    until(studio, job["id"], "done")
+    (blend,) = studio.get("/api/blends").json()
+    assert (blend["align"], blend["transpose"]) == ("110", "-2")
+    assert blend["alignment"]["bars"]["tempo_bpm"] == 110.0
+    assert blend["alignment"]["harmony"]["played"]["semitones"] == -2
+    assert studio.post("/api/jobs", json={**loops, "align": "now"}).status_code == 400

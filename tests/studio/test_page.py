@@ -31,6 +31,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "groove": sounds.write(folder / "my drums.wav", sounds.drums(5.0, 1)),
         "harmony": sounds.write(folder / "my chords.wav", sounds.chords(5.0, 2)),
+        "beat": sounds.write(folder / "beat.wav", sounds.beat(10.2, 100.0)),
+        "strummed": sounds.write(folder / "strummed.wav", sounds.strummed(8.0, 120.0)),
         "broken": folder / "broken.wav",
     }
 
@@ -169,6 +171,7 @@ def test_what_is_no_sound_is_told_where_one_looks_and_the_page_goes_on(tab, file
 def test_history_and_its_settings_are_there_after_a_reload(tab, files):
     brought(tab, files)
     tab.fill("[name=seed]", "17")
+    tab.select_option("[name=lasts]", "harmony")
     tab.fill("#harmony .begin", "1")
     tab.press("#harmony .begin", "Tab")
     composed(tab)
@@ -180,11 +183,28 @@ def test_history_and_its_settings_are_there_after_a_reload(tab, files):
     first.get_by_text("Take these settings").click()
     tab.wait_for_function("() => document.querySelector('[name=seed]').value === '17'")
     assert tab.input_value("#harmony .begin") == "1.00" and tab.input_value("[name=model]") == "starter"
+    assert tab.input_value("[name=lasts]") == "harmony"
     first.get_by_text("Open").click()
     tab.wait_for_selector("#result:not([hidden])")
     first.get_by_text("Delete").click()
     tab.wait_for_function(f"() => document.querySelectorAll('#history li').length === {before - 1}")
     assert tab.is_hidden("#result")
+
+
+def test_the_dial_sets_what_it_says_and_is_found_again(tab, files):
+    brought(tab, files, "factors")
+    tab.check("[name=dial]")
+    assert tab.is_disabled("[name=strength_harmony]") and tab.is_enabled("[name=strength_rhythm]")
+    tab.fill("[name=distance]", "0.85")
+    assert tab.inner_text("#distance") == "0.85"
+    composed(tab)
+    tab.reload()
+    ready(tab)
+    assert tab.is_enabled("[name=strength_harmony]")
+    tab.locator("#history li").first.get_by_text("Take these settings").click()
+    tab.wait_for_function("() => document.querySelector('#distance').textContent === '0.85'")
+    tab.select_option("[name=model]", "starter")
+    assert tab.is_disabled("[name=dial]") and tab.is_disabled("[name=distance]")
 
 
 def test_work_goes_on_when_the_page_is_left_and_is_found_again(tab, files):
@@ -204,12 +224,35 @@ def test_the_whole_page_can_be_used_with_keys_alone(tab, files):
     for _ in range(40):
         tab.keyboard.press("Tab")
         reached.add(tab.evaluate("(at => at.name || at.id || at.className)(document.activeElement)"))
-    assert reached >= {"play", "shelf", "begin", "end", "model", "seed", "length", "from_rhythm", "strength_colour"}
+    assert reached >= {"play", "shelf", "begin", "end", "model", "seed", "lasts", "from_rhythm", "strength_colour"}
     assert "generate" in reached
     tab.select_option("[name=model]", "starter")
     tab.evaluate("document.activeElement.blur()")
     tab.locator("body").press("g")
     tab.wait_for_selector("#state[data-state=done]", timeout=WAITS_MS)
+
+
+def test_bars_are_seen_taken_and_made_common(tab, files):
+    for side, name in (("groove", "beat"), ("harmony", "strummed")):
+        bring(tab, side, files[name])
+        tab.wait_for_function(
+            "([side, tempo]) => Math.abs(document.querySelector(`#${side} .bars`).dataset.tempo - tempo) < 1",
+            arg=[side, {"beat": 100, "strummed": 120}[name]],
+        )
+    assert "BPM" in tab.inner_text("#groove .bars")
+    tab.click("#groove .whole")
+    tab.wait_for_function("() => Math.abs(document.querySelector('#groove .end').value - 9.6) < 0.06")
+    tab.select_option("[name=model]", "starter")
+    tab.select_option("[name=align]", "bpm")
+    tab.fill("[name=bpm]", "110")
+    tab.select_option("[name=transpose]", "2")
+    composed(tab)
+    assert re.search(r"beats at 110\.0 BPM.*moved by 2 semitones", tab.inner_text("#aligned"))
+    tab.reload()
+    ready(tab)
+    tab.locator("#history li").first.get_by_text("Take these settings").click()
+    tab.wait_for_function("() => document.querySelector('[name=align]').value === 'bpm'")
+    assert tab.input_value("[name=bpm]") == "110" and tab.input_value("[name=transpose]") == "2"
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ class Config:
     """Steps that onset strengths are rounded to."""
     harmony_detail: chords.Detail = "chords"
     """What the harmony code tells beside the names of chords (`codes.harmony.told`)."""
+    harmony_hold_s: float = 0.0
+    """How long a chord of the harmony code holds at least."""
     voicing_quantiles: list[float] = field(default_factory=lambda: list(voicing.QUANTILES))
     colour_quantiles: list[float] = field(default_factory=lambda: list(colour.QUANTILES))
     rhythm_from: list[float] = field(default_factory=lambda: [1.0, 0.0])
@@ -71,7 +73,8 @@ class FactorsAgent(Agent):
         clips = (groove, harmony)
         rhythm_BRT = self._together("rhythm", [self._rhythm(clip) for clip in self._wanted("rhythm", clips)])
         chordal = self._wanted("harmony", clips)
-        states = [chords.states(clip.chroma_BPT) for clip in chordal]
+        held_s = self.config.harmony_hold_s
+        states = [chords.held_for(chords.states(clip.chroma_BPT), held_s) for clip in chordal]
         detail = self.config.harmony_detail
         told = [
             chords.told(clip.chroma_BPT, states_BT, detail) for clip, states_BT in zip(chordal, states, strict=True)

@@ -11,12 +11,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from powermuse.audio import clock
 from powermuse.metrics import chords
 
 ROWS = 49
 """12 for the root, 12 for the chord's notes, 12 for the bass and 12 for the treble while it holds, 1 for no chord."""
 FRAMES_TOGETHER = 4
 """Frames of the chroma that are one frame of the reader."""
+RATE_HZ = clock.FRAME_RATE_HZ / FRAMES_TOGETHER
 Detail = Literal["names", "chords", "quarters"]
 _QUARTER = 5
 """Frames of the reader that are some quarter of a second."""
@@ -45,6 +47,18 @@ def told(chroma_BPT: Tensor, states_BT: Tensor, detail: Detail = "chords") -> Te
     named_BRT = _meanings().to(chroma_BPT)[states_BT].transpose(1, 2)
     together_BRT = torch.cat([named_BRT[:, :24], held_BPT, named_BRT[:, 24:]], dim=1)
     return together_BRT.repeat_interleave(FRAMES_TOGETHER, dim=-1)[..., :frames]
+
+
+def held_for(states_BT: Tensor, seconds: float) -> Tensor:
+    """The same `states` where a chord holds for `seconds` at least: in each stretch as long the one that holds longest
+    of it; of none at all, as they are."""
+    frames, length = states_BT.shape[1], round(seconds * RATE_HZ)
+    if length < 2:
+        return states_BT
+    spare = -frames % length
+    padded_BT = torch.cat([states_BT, states_BT[:, -1:].expand(-1, spare)], dim=1)
+    parts_BNL = padded_BT.unflatten(1, (-1, length))
+    return parts_BNL.mode(dim=-1).values.repeat_interleave(length, dim=1)[:, :frames]
 
 
 def nearest(code_BRT: Tensor) -> Tensor:

@@ -20,12 +20,14 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         help="compose a third clip from two",
         description="Composes a clip with the rhythm of GROOVE and the harmony of HARMONY. Beside OUT it writes a\n"
         "report (OUT's name with .json) and a picture of the sounds and of what passed between them\n"
-        "(.png), with --midi also the notes (.mid): all of these, or none. The blend is as long as\n"
-        "the longer clip; the shorter is looped. Where GROOVE or HARMONY is a folder, every sound of\n"
-        "the one is composed with every sound of the other into the folder OUT, the best told first in\n"
-        "OUT/ranking.tsv; run again after an interruption it goes on.",
+        "(.png), with --midi also the notes (.mid): all of these, or none. Where the groove has a beat,\n"
+        "the blend is a loop of whole bars. It is as long as the longer clip; the shorter is looped.\n"
+        "Where GROOVE or HARMONY is a folder, every sound of the one is composed with every sound of the\n"
+        "other into the folder OUT, the best told first in OUT/ranking.tsv; run again after an interruption\n"
+        "it goes on.",
         epilog="examples: powermuse compose examples/groove.ogg examples/harmony.ogg -o blend.wav\n"
         "          powermuse compose A B -o blend.wav --orchestration arpeggio --midi\n"
+        "          powermuse compose A B -o blend.wav --align 120 --transpose groove\n"
         "          powermuse compose grooves/ harmonies/ -o blends/ --pairs 20",
     )
     command.add_argument("groove", metavar="GROOVE", help="sound file that gives the rhythm, or a folder of them")
@@ -39,15 +41,7 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         "--length", choices=("longer", "shorter", "groove", "harmony"), default="longer",
         help="whose length the blend has: the shorter clip is looped, the longer one cut (default: longer)",
     )  # fmt: skip
-    for factor in FACTORS:
-        command.add_argument(
-            f"--{factor}-from", metavar="CLIP", type=_shares, default=None,
-            help=f"where the {factor} comes from: groove, harmony, both, or shares such as groove:0.7,harmony:0.3",
-        )  # fmt: skip
-        command.add_argument(
-            f"--{factor}-strength", metavar="X", type=float, default=None,
-            help=f"how far the {factor} is insisted on: 1 as trained, 0 not at all, 2 more than it is there",
-        )  # fmt: skip
+    _add_factors(command)
     command.add_argument(
         "--orchestration", metavar="NAME",
         help="how drum hits become notes, by a name from the model's recipe (flow.orchestrations), as arpeggio; else "
@@ -62,15 +56,46 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         "--variations", type=int, default=1, metavar="N",
         help="write N blends, OUT-1 to OUT-N, with seeds from --seed on; without --orchestration each with the next",
     )  # fmt: skip
+    _add_bars_and_form(command)
+    command.add_argument(
+        "--pairs", type=int, metavar="N", help="of folders: so many pairs, drawn by --seed (default: all)"
+    )
+    return command, _compose
+
+
+def _add_factors(command: argparse.ArgumentParser) -> None:
+    for factor in FACTORS:
+        command.add_argument(
+            f"--{factor}-from", metavar="CLIP", type=_shares, default=None,
+            help=f"where the {factor} comes from: groove, harmony, both, or shares such as groove:0.7,harmony:0.3",
+        )  # fmt: skip
+        command.add_argument(
+            f"--{factor}-strength", metavar="X", type=float, default=None,
+            help=f"how far the {factor} is insisted on: 1 as trained, 0 not at all, 2 more than it is there",
+        )  # fmt: skip
+    command.add_argument(
+        "--distance", metavar="X", type=float, default=None,
+        help="how far from the harmony clip: 0 close to its chords and colour, 1 free of both; sets their strengths "
+        "and how long a chord holds at least",
+    )  # fmt: skip
+
+
+def _add_bars_and_form(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--align", default="auto", metavar="HOW",
+        help="auto: where the groove has a clear beat the harmony is put on its bars, and the blend loops; groove, "
+        "harmony: on the bars of that one, however clear; a number: both on bars at so many beats a minute; off: both "
+        "as they are (default: auto)",
+    )  # fmt: skip
+    command.add_argument(
+        "--transpose", default="0", metavar="N",
+        help="move the harmony by N semitones, or to the key of the groove: groove (default: 0)",
+    )  # fmt: skip
     command.add_argument(
         "--rate", type=int, choices=(24_000, 44_100, 48_000), metavar="HZ",
         help="of the file: 24000, 44100 or 48000 (default: the model's, 24000; what it cannot hold is not added)",
     )  # fmt: skip
     command.add_argument("--stereo", action="store_true", help="write two channels, both the same")
-    command.add_argument(
-        "--pairs", type=int, metavar="N", help="of folders: so many pairs, drawn by --seed (default: all)"
-    )
-    return command, _compose
 
 
 def _compose(options: argparse.Namespace) -> int:
@@ -88,15 +113,16 @@ def _compose(options: argparse.Namespace) -> int:
     if options.variations < 1:
         raise BadInput(f"--variations must be at least 1, not {options.variations}")
     from powermuse import weights
-    from powermuse.composing import factors, notes, report
+    from powermuse.composing import alignment, factors, notes, report
 
+    alignment.check(_wish(options))
     outs = [] if many else _outs(options.out, options.variations)
     for out in outs:
         report.check_free(out, midi=options.midi)
     if options.midi:
         notes.check_told(options.model)
     chosen = {name: (getattr(options, f"{name}_from"), getattr(options, f"{name}_strength")) for name in FACTORS}
-    settings = factors.overrides(options.model, chosen, options.orchestration)
+    settings = factors.overrides(options.model, chosen, options.orchestration, options.distance)
     model = weights.load_model(options.model, settings)
     if many:
         return _many(options, model)
@@ -107,13 +133,16 @@ def _compose(options: argparse.Namespace) -> int:
 
 def _one(options: argparse.Namespace, model: Any, seed: int, out: str) -> None:
     """One blend with its report and picture."""
-    from powermuse.composing import notes, report
+    from powermuse.composing import alignment, notes, report
+    from powermuse.composing.alignment import Aligner
     from powermuse.composing.composer import Composer, report_paths
 
     composer = Composer(model, seed)
     groove, harmony = composer.listen(options.groove), composer.listen(options.harmony)
     with progress() as update:
-        blend = composer.compose(groove, harmony, options.length, update)
+        update("beat", 0, 1)
+        groove, harmony, found = Aligner(_wish(options), composer.codec.sample_rate_hz)(groove, harmony)
+        blend = composer.compose(groove, harmony, options.length, update, found)
         update("report", 0, 1)
         told = report.write(blend, out, midi=options.midi, form=_form(options))
     rhythm = told["rhythm"]
@@ -123,6 +152,8 @@ def _one(options: argparse.Namespace, model: Any, seed: int, out: str) -> None:
         f"{rhythm['groove']['onset_correlation']:.2f} to the groove, "
         f"{rhythm['harmony']['onset_correlation']:.2f} to the harmony{orchestrated}"
     )
+    if found is not None:
+        print(f"alignment: {alignment.in_words(found)}")
     if "taken" in told:
         print(f"taken{_taken(told)}")
     file = told["file"]
@@ -130,6 +161,13 @@ def _one(options: argparse.Namespace, model: Any, seed: int, out: str) -> None:
     print(f"report and picture: {', '.join(map(str, report_paths(out)))}")
     if options.midi:
         print(f"MIDI: {notes.midi_path(out)}, {told['notes']} notes")
+
+
+def _wish(options: argparse.Namespace) -> Any:
+    """How the two are aligned."""
+    from powermuse.composing.alignment import Wish
+
+    return Wish(options.align, options.transpose)
 
 
 def _form(options: argparse.Namespace) -> Any:
@@ -150,7 +188,7 @@ def _many(options: argparse.Namespace, model: Any) -> int:
         raise BadInput(f"{options.out}: is a file; blends of folders go into a folder")
     todo = batch.pairs(options.groove, options.harmony, options.out, options.pairs, options.seed)
     Path(options.out).mkdir(parents=True, exist_ok=True)
-    wanted = batch.Request(options.seed, options.length, options.midi, _form(options))
+    wanted = batch.Request(options.seed, options.length, options.midi, _form(options), _wish(options))
     made: list[batch.Made] = []
     with progress() as update:
         update("compose", 0, len(todo))

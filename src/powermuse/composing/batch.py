@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from powermuse import disk, recipe
 from powermuse.composing import report
+from powermuse.composing.alignment import Aligner, Wish
 from powermuse.composing.composer import Composer, Length
 from powermuse.composing.formats import Form
 from powermuse.data import walk
@@ -48,6 +49,7 @@ class Request(NamedTuple):
     length: Length
     midi: bool
     form: Form
+    alignment: Wish = Wish()
 
 
 def pairs(groove: str, harmony: str, out: str, count: int | None, seed: int) -> list[Pair]:
@@ -70,7 +72,7 @@ def compose(composer: Composer, todo: list[Pair], wanted: Request) -> Iterator[M
     """The blends of some pairs, one after another, each written with its report and its picture before the next is
     begun. One that is there, of the same sounds by the same model and settings, is left as it is; a pair that cannot be
     composed is told and the next one follows."""
-    listen = _Listener(composer)
+    listen, align = _Listener(composer), Aligner(wanted.alignment, composer.codec.sample_rate_hz)
     for pair in todo:
         try:
             groove, harmony = listen(pair.groove), listen(pair.harmony)
@@ -79,7 +81,8 @@ def compose(composer: Composer, todo: list[Pair], wanted: Request) -> Iterator[M
                 yield Made(pair, told, was_there=True)
                 continue
             report.check_free(str(pair.out), midi=wanted.midi)
-            blend = composer.compose(groove, harmony, wanted.length)
+            groove, harmony, alignment = align(groove, harmony)
+            blend = composer.compose(groove, harmony, wanted.length, alignment=alignment)
             told = report.write(blend, str(pair.out), midi=wanted.midi, request=request, form=wanted.form)
             yield Made(pair, told)
         except BadInput as error:

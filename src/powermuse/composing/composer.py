@@ -12,8 +12,9 @@ import torch
 
 from powermuse import disk, registry
 from powermuse.audio import clips, files
+from powermuse.audio.align import Alignment
 from powermuse.codecs import Codec
-from powermuse.composing import streams, windows
+from powermuse.composing import loops, streams, windows
 from powermuse.metrics.chords import Chords
 from powermuse.model.score import Score
 from powermuse.recipe import FlowRecipe
@@ -74,6 +75,10 @@ class Blend:
     """Probability that each of 88 notes from A0 sounds, [88, tokens], where the composer tells it."""
     score: tuple[np.ndarray, np.ndarray] | None = None
     """Which of these notes sound in each token, and which are struck there, both [88, tokens] and bool, there too."""
+    loop_s: float | None = None
+    """Exact seconds of the bars that it is made of, where it is to be repeated: then its end leads to its beginning."""
+    alignment: Alignment | None = None
+    """What was done to the sources before, where something was wanted."""
 
     @property
     def frame_s(self) -> float:
@@ -98,13 +103,22 @@ class Composer:
 
     @torch.inference_mode()
     def compose(
-        self, groove: Sound, harmony: Sound, length: Length = "longer", on_progress: OnProgress = lambda *_: None
+        self,
+        groove: Sound,
+        harmony: Sound,
+        length: Length = "longer",
+        on_progress: OnProgress = lambda *_: None,
+        alignment: Alignment | None = None,
     ) -> Blend:
-        """The blend of two sounds. `length`: whose length it has; the shorter sound is looped, the longer cut."""
+        """The blend of two sounds. `length`: whose length it has; the shorter sound is looped, the longer cut. Where
+        `alignment` has put both on the same bars, it loops: it is composed longer, and its tail faded into its head."""
         samples = _target_samples(groove, harmony, length)
-        groove, harmony = (self._fit(sound, samples) for sound in (groove, harmony))
+        bars = None if alignment is None else alignment.bars
+        loop_s = None if bars is None else round(samples / self.codec.sample_rate_hz / bars.seconds) * bars.seconds
+        longer = samples if loop_s is None else samples + round(loops.OVERLAP_S * self.codec.sample_rate_hz)
         on_progress("encode", 0, 2)
-        clip_a, clip_b = self._encode(groove), self._encode(harmony)
+        clip_a, clip_b = (self._encode(self._fit(sound, longer)) for sound in (groove, harmony))
+        groove, harmony = (self._fit(sound, samples) for sound in (groove, harmony))
         on_progress("encode", 2, 2)
         torch.manual_seed(self.seed)
         brief = Brief(orchestration_B=torch.tensor([self.orchestration])) if self.orchestration else None
@@ -112,9 +126,14 @@ class Composer:
             self.model, clip_a, clip_b, brief, self.window, lambda done, total: on_progress("compose", done, total)
         )
         on_progress("decode", 0, 1)
-        wav_CN = streams.decode(joined.blend_BDT, self.codec)[0, :, :samples].numpy()
+        wav_CN = streams.decode(joined.blend_BDT, self.codec)[0, :, :longer].numpy()
         on_progress("decode", 1, 1)
-        wav_CN, gain, limited = at_level(wav_CN, groove.wav_CN, harmony.wav_CN, self.codec.sample_rate_hz)
+        if loop_s is not None:
+            wav_CN = loops.folded(wav_CN, samples)
+            joined = joined.cut(-(-samples // self.codec.hop_samples))
+        wav_CN, gain, limited = at_level(
+            wav_CN, groove.wav_CN, harmony.wav_CN, self.codec.sample_rate_hz, loop_s is not None
+        )
         return Blend(
             wav_CN,
             self.codec.sample_rate_hz,
@@ -133,6 +152,8 @@ class Composer:
             joined.chords(self.codec.hop_samples / self.codec.sample_rate_hz),
             joined.notes(self.model.recipe.flow.pool),
             _as_arrays(joined.score(self.model.recipe.flow)),
+            loop_s,
+            alignment,
         )
 
     def listen(self, path: str | os.PathLike[str], begin_s: float = 0.0, end_s: float | None = None) -> Sound:
@@ -160,16 +181,21 @@ class Composer:
 
 
 def at_level(
-    blend: np.ndarray, groove: np.ndarray, harmony: np.ndarray, sample_rate_hz: int
+    blend: np.ndarray, groove: np.ndarray, harmony: np.ndarray, sample_rate_hz: int, is_loop: bool = False
 ) -> tuple[np.ndarray, float, bool]:
     """The blend at sqrt((rms_g^2 + rms_h^2) / 2), its gain at most 3, its peaks limited below full scale; the gain,
     and whether the bounds kept the level more than 0.5 dB below that."""
+
+    def limit(wav_CN: np.ndarray) -> np.ndarray:
+        return clips.limit_peaks(wav_CN, PEAK, sample_rate_hz)
+
     wanted = math.sqrt((clips.rms(groove) ** 2 + clips.rms(harmony) ** 2) / 2)
     gain = 1.0
     limited = blend
     for _ in range(_LEVEL_STEPS):  # what the limiter takes away is given back, within the bound
         gain = min(gain * wanted / max(clips.rms(limited), 1e-9), MOST_GAIN)
-        limited = clips.limit_peaks(blend * np.float32(gain), PEAK, sample_rate_hz)
+        louder = blend * np.float32(gain)
+        limited = loops.around(limit, louder, sample_rate_hz) if is_loop else limit(louder)
     return limited, gain, clips.rms(limited) < wanted * 10 ** (-0.5 / 20)
 
 

@@ -4,6 +4,7 @@ How well they are those of the truth is measured by `python bench/notes.py MODEL
 """
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,13 +12,14 @@ import mido
 import numpy as np
 
 from powermuse import recipe, weights
+from powermuse.audio.align import Bars
 from powermuse.composing.composer import Blend
 from powermuse.data.rolls import LOW_PITCH
 from powermuse.types import BadInput
 
 _SOFTEST, _LOUDEST = 48, 120
 """Velocities of a note that the rhythm does not stress, and of one at a full stroke."""
-_TICKS_A_QUARTER, _TEMPO_US = 500, 500_000
+_TICKS_A_BEAT, _PLAIN_BPM = 500, 120.0
 """At 120 quarters a minute a tick is a millisecond."""
 
 
@@ -72,28 +74,36 @@ def found(
     return notes
 
 
-def midi(notes: list[Note], duration_s: float) -> bytes:
-    """A standard MIDI file of one track: 120 quarters a minute, times to the millisecond, as long as the piece."""
-    track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=_TEMPO_US)])
+def midi(notes: list[Note], duration_s: float, bars: Bars | None = None) -> bytes:
+    """A standard MIDI file of one track, as long as the piece: in its bars, where it has such, else at 120 quarters a
+    minute."""
+    tempo_bpm, beats = (_PLAIN_BPM, 4) if bars is None else bars
+    ticks_a_second = tempo_bpm * _TICKS_A_BEAT / 60.0
+
+    def tick(time_s: float) -> int:
+        return round(time_s * ticks_a_second)
+
+    track = mido.MidiTrack(
+        [
+            mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo_bpm)),
+            mido.MetaMessage("time_signature", numerator=beats, denominator=4),
+        ]
+    )
     now = 0
-    for tick, begins, pitch, velocity in _events(notes):
-        track.append(mido.Message("note_on" if begins else "note_off", note=pitch, velocity=velocity, time=tick - now))
-        now = tick
-    track.append(mido.MetaMessage("end_of_track", time=max(0, _tick(duration_s) - now)))
+    for at, begins, pitch, velocity in _events(notes, tick):
+        track.append(mido.Message("note_on" if begins else "note_off", note=pitch, velocity=velocity, time=at - now))
+        now = at
+    track.append(mido.MetaMessage("end_of_track", time=max(0, tick(duration_s) - now)))
     content = io.BytesIO()
-    mido.MidiFile(type=0, ticks_per_beat=_TICKS_A_QUARTER, tracks=[track]).save(file=content)
+    mido.MidiFile(type=0, ticks_per_beat=_TICKS_A_BEAT, tracks=[track]).save(file=content)
     return content.getvalue()
 
 
-def _events(notes: list[Note]) -> list[tuple[int, bool, int, int]]:
+def _events(notes: list[Note], tick: Callable[[float], int]) -> list[tuple[int, bool, int, int]]:
     """Tick, whether it begins, pitch, velocity, in the order of time; what ends at a tick ends before what begins."""
-    begins = [(_tick(note.start_s), True, note.pitch, note.velocity) for note in notes]
-    ends = [(max(_tick(note.end_s), _tick(note.start_s) + 1), False, note.pitch, 0) for note in notes]
+    begins = [(tick(note.start_s), True, note.pitch, note.velocity) for note in notes]
+    ends = [(max(tick(note.end_s), tick(note.start_s) + 1), False, note.pitch, 0) for note in notes]
     return sorted(begins + ends)
-
-
-def _tick(time_s: float) -> int:
-    return round(time_s * 1000.0)
 
 
 def midi_path(out: str) -> Path:

@@ -14,7 +14,7 @@ import torch
 from powermuse import disk
 from powermuse.audio import clips, features, files
 from powermuse.audio.spectra import hz_to_mel, mel_filters, power_spectrum
-from powermuse.composing import formats, notes, panels, verdict
+from powermuse.composing import alignment, formats, notes, panels, verdict
 from powermuse.composing.composer import Blend, Sound, report_paths
 from powermuse.composing.formats import Form
 from powermuse.metrics import rhythm
@@ -58,7 +58,8 @@ def _midi(blend: Blend) -> bytes:
     played = notes.played(blend)
     if played is None:
         raise BadInput(f"model {blend.model.source} does not tell the notes that it composes")
-    return notes.midi(played, blend.wav_CN.shape[1] / blend.sample_rate_hz)
+    bars = None if blend.alignment is None else blend.alignment.bars
+    return notes.midi(played, blend.wav_CN.shape[1] / blend.sample_rate_hz, bars)
 
 
 def check_free(out: str, *, midi: bool = False) -> None:
@@ -101,6 +102,7 @@ def describe(blend: Blend) -> dict[str, Any]:
             "rms_ratio": round(clips.rms(blend.wav_CN) / max(float(wanted), 1e-9), 4),
             "gain": round(blend.gain, 4),
             "level_held_back": blend.limited,
+            "loops": blend.loop_s is not None,
             "seam_click": seam_click(blend),
         },
         "agent": {name: round(value, 4) for name, value in blend.stats.items()},
@@ -109,6 +111,7 @@ def describe(blend: Blend) -> dict[str, Any]:
             "harmony": _rounded(harmony._asdict()),
             "balance": rhythm.balance(groove.onset_correlation_adjusted, harmony.onset_correlation_adjusted),
         },
+        **({"alignment": alignment.told(blend.alignment)} if blend.alignment else {}),
         **({"taken": taken} if (taken := verdict.evaluate(blend)) else {}),
         "groove": _provenance(blend.groove),
         "harmony": _provenance(blend.harmony),
@@ -118,6 +121,7 @@ def describe(blend: Blend) -> dict[str, Any]:
             "codec": blend.model.recipe.codec.name,
             "agent": blend.model.recipe.agent.name,
             "weights_sha256": blend.model.sha256,
+            "weights_licence": blend.model.licence,
         },
         "seed": blend.seed,
         **({"orchestration": blend.orchestration} if blend.orchestration else {}),

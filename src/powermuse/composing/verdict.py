@@ -19,7 +19,7 @@ from powermuse.types import BadInput
 STRETCH_S = 16.0
 _MOST = 4
 BAR_S = 2.0
-"""Of the nearest bar: one at 120 quarters a minute."""
+"""Of the nearest bar, where no bars are known: one at 120 quarters a minute."""
 _SHORTEST_S = 4.0
 """Below it the nulls have no room."""
 _MEL_RATE_HZ = 37.5
@@ -57,7 +57,7 @@ def evaluate(blend: Blend) -> dict[str, Any]:
     return {
         "blend": found,
         "plain_mix": mixed,
-        "nearest_bar": _nearest_bar(whole),
+        "nearest_bar": _nearest_bar(whole, min(_bar_s(blend), seconds)),
         "rank": _rank(found),
         "heard_s": round(sum(end - begin for begin, end in spans) / SAMPLE_RATE_HZ, 3),
     }
@@ -99,9 +99,14 @@ def _mean(told: list[Figures]) -> Figures:
     return found
 
 
-def _nearest_bar(whole: _Three) -> dict[str, Any]:
-    """The two seconds of the blend that are most like two seconds of a source, in which, and where."""
-    frames = round(BAR_S * _MEL_RATE_HZ)
+def _bar_s(blend: Blend) -> float:
+    bars = None if blend.alignment is None else blend.alignment.bars
+    return BAR_S if bars is None else bars.seconds
+
+
+def _nearest_bar(whole: _Three, bar_s: float) -> dict[str, Any]:
+    """The bar of the blend that is most like as much of a source, in which, and where."""
+    frames = int(bar_s * _MEL_RATE_HZ)
     blend_MT, *sources = (truth.log_mel(wav_N) for wav_N in whole)
     found = {
         name: nearest.evaluate(blend_MT, source_MT, frames)
@@ -112,7 +117,7 @@ def _nearest_bar(whole: _Three) -> dict[str, Any]:
         "source": name,
         "blend_s": round(found[name].blend_frame / _MEL_RATE_HZ, 2),
         "source_s": round(found[name].source_frame / _MEL_RATE_HZ, 2),
-        "seconds": BAR_S,
+        "seconds": round(bar_s, 3),
         "similarity": round(found[name].similarity, 4),
     }
 

@@ -37,6 +37,11 @@ class Joined:
         """The latents of the piece."""
         return self.layers["blend"]
 
+    def cut(self, frames: int) -> "Joined":
+        """The first `frames` frames."""
+        layers = {name: layer[..., :frames] for name, layer in self.layers.items()}
+        return Joined(layers, self.stats, [seam for seam in self.seams_frames if seam < frames])
+
     @property
     def masks(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Groove's and harmony's, [D, T]."""

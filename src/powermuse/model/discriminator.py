@@ -1,5 +1,6 @@
-"""The latent discriminator: real latents or composed ones."""
+"""Discriminators of latents, real ones or composed ones: of whole clips, or patch by patch."""
 
+import torch
 from torch import Tensor, nn
 
 from powermuse.model.layers import Dropout
@@ -24,3 +25,36 @@ class Discriminator(nn.Module):
         """Logits [B]: above zero means real."""
         out: Tensor = self.head(self.convolutions(z_BDT).mean(dim=-1))[:, 0]
         return out
+
+
+_PATCHES = ((16, 2), (32, 2), (64, 2), (64, 1))  # channels, stride over channels of the latents and over time
+_PATCH_KERNEL = 5
+
+
+class PatchDiscriminator(nn.Module):
+    """Convolutions over a picture of latents, channels and time (Isola et al., CVPR 2017): each answer sees 61 channels
+    and 61 frames. It judges how things sound, a regression's blur above all, not what is played."""
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        channels, pad = 1, _PATCH_KERNEL // 2
+        # A bass does not sound like a bell: the first layer knows where it is.
+        self.place = nn.Parameter(torch.zeros(_PATCHES[0][0], -(-latent_dim // _PATCHES[0][1]), 1))
+        self.layers = nn.ModuleList()
+        for width, stride in _PATCHES:
+            self.layers.append(nn.Conv2d(channels, width, _PATCH_KERNEL, stride, pad))
+            channels = width
+        self.head = nn.Conv2d(channels, 1, 3, padding=1)
+
+    def forward(self, z_BDT: Tensor) -> Tensor:
+        """Logits [B, D / 8, T / 8]: above zero means real."""
+        h_BCDT = (z_BDT[:, None] - _CENTRE) / _SPREAD
+        for i, layer in enumerate(self.layers):
+            h_BCDT = layer(h_BCDT) + (self.place if i == 0 else 0.0)
+            h_BCDT = nn.functional.leaky_relu(h_BCDT, 0.2)
+        out: Tensor = self.head(h_BCDT)[:, 0]
+        return out
+
+
+_CENTRE, _SPREAD = 5.0, 4.0
+"""Of the latents of music."""

@@ -53,6 +53,9 @@ class Wish(BaseModel):
     orchestration: str = ""
     sources: dict[str, str] = {}
     strengths: dict[str, float] = {}
+    align: str = "auto"
+    transpose: str = "0"
+    distance: float | None = Field(None, ge=0.0, le=1.0)
 
 
 def make(folder: Path, hosts: tuple[str, ...] = LOOPBACK) -> FastAPI:
@@ -62,7 +65,7 @@ def make(folder: Path, hosts: tuple[str, ...] = LOOPBACK) -> FastAPI:
     worker = Worker(store)
     app.state.store, app.state.worker = store, worker
     _guard(app, hosts)
-    _sounds(app, store)
+    _sounds(app, store, worker)
     _work(app, worker)
     _blends(app, store)
 
@@ -119,7 +122,7 @@ def _refusal(message: str, status: int) -> JSONResponse:
     return JSONResponse({"trouble": message}, status)
 
 
-def _sounds(app: FastAPI, store: Store) -> None:
+def _sounds(app: FastAPI, store: Store, worker: Worker) -> None:
     @app.get("/api/sounds")
     def sounds() -> list[dict[str, Any]]:
         return [sound.told() for sound in store.sounds()]
@@ -127,6 +130,10 @@ def _sounds(app: FastAPI, store: Store) -> None:
     @app.post("/api/sounds")
     def bring(file: Annotated[UploadFile, File()]) -> dict[str, Any]:
         return store.add_sound(file.filename or "sound", file.file.read(LARGEST_BYTES + 1)).told()
+
+    @app.get("/api/sounds/{id_}/bars")
+    def bars(id_: str, begin_s: float = 0.0, end_s: float = 0.0) -> dict[str, Any]:
+        return worker.bars(Side(id_, begin_s, end_s))
 
     @app.get("/api/sounds/{id_}/audio")
     def audio(id_: str) -> Response:
@@ -145,8 +152,9 @@ def _work(app: FastAPI, worker: Worker) -> None:
             raise BadInput(f"no model is called {wish.model!r} here")
         groove, harmony = (Side(**side.model_dump()) for side in (wish.groove, wish.harmony))
         asked = Asked(
-            groove, harmony, wish.model, wish.seed, wish.length, wish.orchestration, wish.sources, wish.strengths
-        )
+            groove, harmony, wish.model, wish.seed, wish.length, wish.orchestration, wish.sources, wish.strengths,
+            wish.align, wish.transpose, wish.distance,
+        )  # fmt: skip
         return worker.ask(asked).view()
 
     @app.get("/api/jobs/{id_}")

@@ -13,7 +13,8 @@ import numpy as np
 from powermuse import weights
 from powermuse.agents.factors import FACTORS
 from powermuse.audio import clips, files
-from powermuse.composing import factors, notes, report
+from powermuse.composing import alignment, factors, notes, report
+from powermuse.composing.alignment import Aligner, Wish
 from powermuse.composing.composer import PEAK, Blend, Composer, Length, Sound
 from powermuse.studio.store import Store, new_id
 from powermuse.types import BadInput
@@ -46,6 +47,9 @@ class Asked:
     sources: dict[str, str] = field(default_factory=dict)
     """Of rhythm, harmony and colour: groove, harmony or both; where one is not named, the model's own."""
     strengths: dict[str, float] = field(default_factory=dict)
+    align: str = "auto"
+    transpose: str = "0"
+    distance: float | None = None
 
 
 class Cancelled(Exception):
@@ -73,7 +77,13 @@ class Job:
         }  # fmt: skip
 
 
-_PARTS = {"encode": (0.0, 0.15), "compose": (0.15, 0.6), "decode": (0.6, 0.85), "report": (0.85, 1.0)}
+_PARTS = {
+    "beat": (0.0, 0.05),
+    "encode": (0.05, 0.15),
+    "compose": (0.15, 0.6),
+    "decode": (0.6, 0.85),
+    "report": (0.85, 1.0),
+}
 """Where in the whole each kind of work lies."""
 
 
@@ -92,6 +102,7 @@ class Worker:
         """Puts work into the queue. Raises BadInput for what cannot be composed, or where too much is waiting."""
         sounds = [self.store.sound(side.sound) for side in (asked.groove, asked.harmony)]
         _settings(asked)
+        alignment.check(Wish(asked.align, asked.transpose))
         with self._lock:
             if sum(job.state == "waiting" for job in self.jobs.values()) >= MOST_WAITING:
                 raise BadInput(f"{MOST_WAITING} blends are waiting already; call one off, or wait")
@@ -152,20 +163,30 @@ class Worker:
         on_progress("load", 0, 1)
         composer = Composer(weights.load_model(asked.model, _settings(asked)), asked.seed)
         groove, harmony = (self._listen(composer, side) for side in (asked.groove, asked.harmony))
-        blend = composer.compose(groove, harmony, asked.length, on_progress)
+        on_progress("beat", 0, 1)
+        align = Aligner(Wish(asked.align, asked.transpose), composer.codec.sample_rate_hz)
+        groove, harmony, found = align(groove, harmony)
+        blend = composer.compose(groove, harmony, asked.length, on_progress, found)
         on_progress("report", 0, 1)
         folder = self.store.begin_blend(job.id)
         told = report.write(blend, str(folder / "blend.wav"), midi=blend.score is not None)
         _write_heard(blend, folder / "heard")
         on_progress("report", 1, 1)
         has_midi = notes.midi_path(str(folder / "blend.wav")).exists()
-        self.store.keep_blend(job.id, {**job.told, **_plain(asked), "taken": told.get("taken", {}), "midi": has_midi})
+        shown = {name: told.get(name) or {} for name in ("taken", "alignment")}
+        self.store.keep_blend(job.id, {**job.told, **_plain(asked), **shown, "midi": has_midi})
 
     def _listen(self, composer: Composer, side: Side) -> Sound:
         """The part of a sound that is wanted, by the name that it was brought with: reports tell no place on disk."""
         stored = self.store.sound(side.sound)
         heard = composer.listen(stored.path, side.begin_s, side.end_s or None)
         return dataclasses.replace(heard, path=stored.name)
+
+    def bars(self, side: Side) -> dict[str, Any]:
+        """Tempo, key and bar lines of a part of a sound, in seconds of the sound: [s]; as far as they are listened to,
+        and on at the same tempo. Raises BadInput as `Composer.listen` does."""
+        heard = alignment.hear(self.store.sound(side.sound).path, side.begin_s, side.end_s or None)
+        return {**alignment.told_of(heard), "sure": alignment.is_sure(heard)}
 
     def _without_paths(self, message: str) -> str:
         """A message with the names of sounds in the place of where they lie."""
@@ -182,7 +203,7 @@ def _settings(asked: Asked) -> list[str]:
         if source is not None and source not in _SHARES:
             raise BadInput(f"the {name} comes from groove, harmony or both, not from {source!r}")
         chosen[name] = (None if source is None else _SHARES[source], asked.strengths.get(name))
-    return factors.overrides(asked.model, chosen, asked.orchestration or None)
+    return factors.overrides(asked.model, chosen, asked.orchestration or None, asked.distance)
 
 
 def _write_heard(blend: Blend, folder: Path) -> None:

@@ -106,7 +106,7 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         self.average.update()
         self.targets.step(self._stopped, agreed[1:])
-        clips = [(pair.harmony.z_BDT, blend_BDT) for pair, blend_BDT, _ in found]
+        clips = [((pair.truth or pair.harmony).z_BDT, blend_BDT) for pair, blend_BDT, _ in found]
         return [*told, {**self.targets.told(), "grad_norm": norm, **rate, **self._adversary_step(clips, seen)}]
 
     def losses(self, pair: Pair, first: int, seen: int) -> Losses:

@@ -42,8 +42,9 @@ export class Result {
   // In the language of the page.
   say() {
     if (!this.blend) return;
-    const { id, names, taken, midi, seed, model } = this.blend;
+    const { id, names, taken, midi, seed, model, alignment } = this.blend;
     at("result-name").textContent = `${names.groove} + ${names.harmony} · ${model} · ${word("seed")} ${seed}`;
+    at("aligned").textContent = aligned(alignment ?? {});
     at("picture").alt = word("picture");
     const rows = taken.blend ? FIGURES.map((name) => row(word(name), taken.blend[name], taken.plain_mix[name])) : [];
     at("taken").tBodies[0].replaceChildren(...rows);
@@ -86,6 +87,16 @@ export class Result {
       button.setAttribute("aria-pressed", String(button.dataset.heard === this.now && !this.playing.paused));
     }
   }
+}
+
+// What was done to the clips before: common bars, and how each was played.
+function aligned({ bars, groove, harmony }) {
+  if (!groove) return "";
+  if (!bars) return word("not_aligned");
+  const speed = (side) => (side.played?.speed ?? 1).toFixed(3);
+  return word("aligned", {
+    tempo: bars.tempo_bpm.toFixed(1), beats: bars.beats_per_bar, groove: speed(groove), harmony: speed(harmony), semitones: harmony.played?.semitones ?? 0,
+  });
 }
 
 function row(name, ...values) {

@@ -2,8 +2,10 @@
 
 import WaveSurfer from "./vendor/wavesurfer.js";
 import Regions from "./vendor/regions.js";
-import { bring } from "./api.js";
+import { ask, bring } from "./api.js";
 import { word } from "./words.js";
+
+const MOST_LINES = 400;
 
 export class Source {
   constructor(name, onTrouble, onBrought) {
@@ -16,7 +18,8 @@ export class Source {
     this.root.querySelector("h2").id = `${name}-title`;
     this.root.querySelector("h2").dataset.word = name;
     this.root.querySelector(".hint").dataset.word = `${name}_hint`;
-    [this.shelf, this.begin, this.end, this.play] = [".shelf", ".begin", ".end", ".play"].map((at) => this.root.querySelector(at));
+    [this.shelf, this.begin, this.end, this.play, this.bars, this.whole] = [".shelf", ".begin", ".end", ".play", ".bars", ".whole"].map((at) => this.root.querySelector(at));
+    this.heard = null;
     this.regions = Regions.create();
     const ink = getComputedStyle(document.documentElement).getPropertyValue("color");
     this.wave = WaveSurfer.create({
@@ -25,11 +28,12 @@ export class Source {
     this.wave.on("error", (error) => onTrouble(error));
     this.wave.on("play", () => this.tell());
     this.wave.on("pause", () => this.tell());
-    this.regions.on("region-updated", (region) => this.taken(region.start, region.end));
+    this.regions.on("region-updated", (region) => { this.taken(region.start, region.end); this.listen(); });
+    this.whole.addEventListener("click", () => this.takeWholeBars());
     this.play.addEventListener("click", () => (this.wave.isPlaying() ? this.wave.pause() : this.wave.play(...this.part())));
     this.shelf.addEventListener("change", () => this.show(this.known.find((each) => each.id === this.shelf.value)));
     this.root.querySelector("input[type=file]").addEventListener("change", (event) => this.take(event.target.files[0]));
-    for (const box of [this.begin, this.end]) box.addEventListener("change", () => this.mark());
+    for (const box of [this.begin, this.end]) box.addEventListener("change", () => { this.mark(); this.listen(); });
     this.root.addEventListener("dragover", (event) => { event.preventDefault(); this.root.classList.add("over"); });
     this.root.addEventListener("dragleave", () => this.root.classList.remove("over"));
     this.root.addEventListener("drop", (event) => {
@@ -66,7 +70,9 @@ export class Source {
     this.shelf.value = sound.id;
     await this.wave.load(`/api/sounds/${sound.id}/audio`);
     this.taken(begin, end || sound.seconds);
+    this.heard = null;
     this.mark();
+    this.listen();
   }
 
   part() {
@@ -82,6 +88,55 @@ export class Source {
     const [begin, end] = this.part();
     this.regions.clearRegions();
     this.regions.addRegion({ start: begin, end, drag: true, resize: true, minLength: 0.5, color: "rgb(255 180 84 / 25%)" });
+    for (const at of this.lines()) this.regions.addRegion({ start: at, drag: false, resize: false, color: "rgb(200 60 60 / 70%)" });
+  }
+
+  // Where bars begin in the part, in seconds of the sound; none while nothing is heard, or too many to be seen.
+  lines() {
+    if (!this.heard) return [];
+    const [begin, end] = this.part();
+    const found = [];
+    for (let at = this.heard.from_s + this.heard.downbeat_s; at < end - 0.02 && found.length < MOST_LINES; at += this.bar()) if (at >= begin - 0.02) found.push(at);
+    return found.length < MOST_LINES ? found : [];
+  }
+
+  bar() {
+    return (60 / this.heard.tempo_bpm) * this.heard.beats_per_bar;
+  }
+
+  // Tempo, key and bars of the part; what was asked for before and comes too late is not shown.
+  async listen() {
+    const sound = this.sound, [begin, end] = this.part();
+    try {
+      const heard = await ask(`sounds/${sound.id}/bars?begin_s=${begin}&end_s=${end}`);
+      const [begin_now, end_now] = this.part();
+      if (sound !== this.sound || begin !== begin_now || end !== end_now) return;
+      this.heard = { ...heard, from_s: begin };
+      this.mark();
+    } catch {
+      this.heard = null; // a part too short for bars
+    }
+    this.say();
+  }
+
+  // In the language of the page.
+  say() {
+    this.bars.textContent = this.heard
+      ? word(this.heard.sure ? "heard" : "heard_unsure", { tempo: this.heard.tempo_bpm.toFixed(1), beats: this.heard.beats_per_bar, key: this.heard.key })
+      : "";
+    this.bars.dataset.tempo = this.heard?.tempo_bpm ?? "";
+  }
+
+  // The largest part of whole bars inside the one that is taken.
+  takeWholeBars() {
+    const lines = this.lines();
+    if (!lines.length) return;
+    const [, end] = this.part();
+    const count = Math.floor((end - lines[0]) / this.bar() + 0.05);
+    if (count < 1) return;
+    this.taken(lines[0], Math.min(this.sound.seconds, lines[0] + count * this.bar()));
+    this.mark();
+    this.listen();
   }
 
   wish() {

@@ -37,7 +37,18 @@ function modelChosen() {
   form.elements.orchestration.replaceChildren(new Option(word("by_seed"), ""), ...names);
   form.elements.orchestration.value = model.orchestrations.includes(kept) ? kept : "";
   form.elements.orchestration.disabled = model.orchestrations.length === 0;
-  at("factors").disabled = !model.factors;
+  at("factors").disabled = form.elements.dial.disabled = !model.factors;
+  dialled();
+}
+
+// The dial sets the strengths of chords and colour.
+function dialled() {
+  const { dial, distance } = form.elements;
+  const on = dial.checked && !dial.disabled;
+  distance.disabled = !on;
+  at("distance").textContent = on ? Number(distance.value).toFixed(2) : "";
+  distance.setAttribute("aria-label", `${word("dial")} ${distance.value}`);
+  for (const name of ["harmony", "colour"]) if (form.elements[`strength_${name}`]) form.elements[`strength_${name}`].disabled = on;
 }
 
 function factor(name) {
@@ -63,15 +74,20 @@ function factor(name) {
 }
 
 function wish() {
-  const { model, seed, length, orchestration } = form.elements;
-  const wished = { groove: sources.groove.wish(), harmony: sources.harmony.wish(), model: model.value, seed: Number(seed.value), length: length.value };
+  const { model, seed, lasts, orchestration, align, bpm, transpose } = form.elements;
+  const wished = {
+    groove: sources.groove.wish(), harmony: sources.harmony.wish(), model: model.value, seed: Number(seed.value), length: lasts.value,
+    align: align.value === "bpm" ? bpm.value : align.value, transpose: transpose.value,
+  };
   if (at("factors").disabled) return wished;
   const chosen = (kind, plain) => Object.fromEntries(
-    about.factors.map((name) => [name, form.elements[`${kind}_${name}`].value]).filter(([name, value]) => value !== plain(name)),
+    about.factors.map((name) => [name, form.elements[`${kind}_${name}`]])
+      .filter(([name, box]) => !box.disabled && box.value !== plain(name)).map(([name, box]) => [name, box.value]),
   );
+  const distance = form.elements.distance.disabled ? null : Number(form.elements.distance.value);
   const sourcesOf = chosen("from", (name) => (name === "rhythm" ? "groove" : "harmony"));
   const strengths = Object.fromEntries(Object.entries(chosen("strength", () => "1")).map(([name, value]) => [name, Number(value)]));
-  return { ...wished, orchestration: orchestration.value, sources: sourcesOf, strengths };
+  return { ...wished, orchestration: orchestration.value, sources: sourcesOf, strengths, distance };
 }
 
 async function takeSettings(blend) {
@@ -82,12 +98,33 @@ async function takeSettings(blend) {
   }
   form.elements.model.value = blend.model;
   modelChosen();
-  for (const name of ["seed", "length", "orchestration"]) form.elements[name].value = blend[name];
+  form.elements.lasts.value = blend.length; // not called length: of a form's elements that is their number
+  for (const name of ["seed", "orchestration"]) form.elements[name].value = blend[name];
+  const align = blend.align ?? "off"; // as it was before there was a choice
+  form.elements.align.value = Number(align) ? "bpm" : align;
+  if (Number(align)) form.elements.bpm.value = align;
+  form.elements.transpose.value = blend.transpose ?? "0";
+  alignChosen();
+  form.elements.dial.checked = (blend.distance ?? null) !== null;
+  if (form.elements.dial.checked) form.elements.distance.value = blend.distance;
+  dialled();
   for (const name of about.factors) {
     form.elements[`from_${name}`].value = blend.sources[name] ?? (name === "rhythm" ? "groove" : "harmony");
     form.elements[`strength_${name}`].value = blend.strengths[name] ?? 1;
     form.elements[`strength_${name}`].show();
   }
+}
+
+function alignChosen() {
+  form.elements.bpm.disabled = form.elements.align.value !== "bpm";
+}
+
+function offerTransposition() {
+  const kept = form.elements.transpose.value || "0";
+  const semitones = Array.from({ length: 25 }, (_, i) => i - 12).reverse();
+  const names = semitones.map((n) => new Option(n === 0 ? word("as_it_is") : `${n > 0 ? "+" : "−"}${Math.abs(n)}`, String(n)));
+  form.elements.transpose.replaceChildren(new Option(word("key_of_groove"), "groove"), ...names);
+  form.elements.transpose.value = kept;
 }
 
 // Work
@@ -196,15 +233,21 @@ async function start() {
   form.elements.model.replaceChildren(...about.models.map((each) => new Option(each.name, each.name)));
   await speak(at("language").value);
   modelChosen();
+  offerTransposition();
   at("language").addEventListener("change", async (event) => {
     localStorage.setItem("language", event.target.value);
     await speak(event.target.value);
     modelChosen();
+    offerTransposition();
     working(running);
     result.say();
+    for (const source of Object.values(sources)) source.say();
     await refreshHistory();
   });
   form.elements.model.addEventListener("change", modelChosen);
+  form.elements.align.addEventListener("change", alignChosen);
+  form.elements.dial.addEventListener("change", dialled);
+  form.elements.distance.addEventListener("input", dialled);
   form.addEventListener("submit", generate);
   at("cancel").addEventListener("click", cancel);
   document.addEventListener("keydown", pressed);

@@ -1,0 +1,212 @@
+"""Trains the net of `powermuse.audio.beatnet` on rendered triplets, and measures what is heard with it:
+
+python bench/align.py train TRIPLETS [--steps 1600]       # writes it into the package; some 15 min on one core
+python bench/align.py test TRIPLETS [--split val]         # tempo, downbeat and key of clips that are known
+"""
+
+import argparse
+import time
+from typing import NamedTuple
+
+import numpy as np
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from powermuse.audio import beatnet, grid
+from powermuse.audio.align import nearest_speed
+from powermuse.audio.features import FRAME_RATE_HZ, Features
+from powermuse.data.triplets import Triplets, beat_frames
+from powermuse.metrics.chords import PITCH_NAMES
+
+_BATCH, _LEAST_FRAMES, _FRAMES = 16, 300, 1200
+_STRETCHES = (0.75, 1.33)
+_HEARD = 900
+"""Frames of a test: 12 s from anywhere, since every rendered clip begins with a bar."""
+_BESIDE = 0.5
+"""How much of a beat the frames before and after it are."""
+_WARMUP = 100
+_OFTEN = {"3/4": 2.5, "6/8": 4.0}
+"""How much oftener than those in 4/4 the few triplets in other metres are shown."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("train", "test"))
+    parser.add_argument("triplets")
+    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--rate", type=float, default=2e-3, help="learning rate")
+    parser.add_argument("--on", action="store_true", help="begin from the weights of the package")
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--count", type=int, default=None, help="triplets to test on")
+    told = parser.parse_args()
+    if told.what == "train":
+        train(Triplets(told.triplets, "train"), told.steps, told.rate, told.on)
+    else:
+        test(Triplets(told.triplets, told.split, told.count))
+
+
+def train(triplets: Triplets, steps: int, rate: float, on: bool) -> None:
+    torch.manual_seed(0)
+    chance = np.random.default_rng(int(on))
+    net = beatnet.BeatNet()
+    if on:
+        net.load_state_dict({name: t.float() for name, t in safetensors.torch.load_file(beatnet.WEIGHTS).items()})
+    often_S = _by_metre(triplets)
+    print(f"{sum(p.numel() for p in net.parameters())} weights, {len(triplets)} triplets", flush=True)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.01)
+    begun, sums = time.perf_counter(), np.zeros(4)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1.0, (step + 1) / _WARMUP) * (0.5 + 0.5 * np.cos(np.pi * step / steps))
+        losses = _losses(net, *_batch(triplets, chance, often_S))
+        optimizer.zero_grad()
+        torch.stack(losses).sum().backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        sums += [float(loss.detach()) for loss in losses]
+        if step % 50 == 49:
+            print(f"{step + 1} {time.perf_counter() - begun:.0f} s: beat, downbeat, tempo, key", sums / 50, flush=True)
+            sums[:] = 0.0
+            _keep(net)
+    _keep(net)
+
+
+def _keep(net: beatnet.BeatNet) -> None:
+    beatnet.WEIGHTS.parent.mkdir(exist_ok=True)
+    halves = {name: tensor.half().contiguous() for name, tensor in net.state_dict().items()}
+    safetensors.torch.save_file(halves, beatnet.WEIGHTS)
+
+
+def _losses(net: beatnet.BeatNet, heard: Features, known: "Known") -> list[Tensor]:
+    heads = net(heard.onsets_BKT, heard.chroma_BPT)
+    error_B2T = F.binary_cross_entropy_with_logits(heads.beats_B2T, known.beats_B2T, reduction="none")
+    tempo = F.cross_entropy(heads.tempo_BS, known.tempo_BS)
+    sure_B = known.keys_B >= 0
+    keys_BK = heads.keys_BPM.flatten(1)
+    key = F.cross_entropy(keys_BK[sure_B], known.keys_B[sure_B]) if sure_B.any() else 0.0 * keys_BK.sum()
+    return [4.0 * error_B2T[:, 0].mean(), 8.0 * error_B2T[:, 1].mean(), 0.1 * tempo, 0.1 * key]
+
+
+class Known(NamedTuple):
+    """What is to be heard: beats and downbeats, chances of tempi, numbers of keys (-1: not known)."""
+
+    beats_B2T: Tensor
+    tempo_BS: Tensor
+    keys_B: Tensor
+
+
+def _by_metre(triplets: Triplets) -> np.ndarray:
+    """Chances of the triplets."""
+    often_S = np.array([_OFTEN.get(triplets.origin(index)["rhythm_metre"], 1.0) for index in triplets.numbers])
+    return often_S / often_S.sum()
+
+
+def _batch(triplets: Triplets, chance: np.random.Generator, often_S: np.ndarray) -> tuple[Features, Known]:
+    """Stretches of one length of grooves, harmonies and truths, each faster or slower than it was played."""
+    frames = int(chance.integers(_LEAST_FRAMES, _FRAMES + 1)) // 4 * 4
+    found = [_example(triplets, chance, often_S, frames) for _ in range(_BATCH)]
+    onsets, chroma, beats, tempi = (torch.stack([each[i] for each in found]) for i in range(4))
+    return Features(onsets, chroma, onsets[:, 0]), Known(beats, tempi, torch.tensor([each[4] for each in found]))
+
+
+def _example(
+    triplets: Triplets, chance: np.random.Generator, often_S: np.ndarray, frames: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
+    index = int(chance.choice(triplets.numbers, p=often_S))
+    truths = [f"truth.{k}" for k in range(triplets.truths(index))]
+    role = str(chance.choice(["groove", "harmony", str(chance.choice(truths))], p=[0.45, 0.4, 0.15]))
+    speed = float(np.exp(chance.uniform(*np.log(_STRETCHES))))
+    needed = min(_FRAMES, round(frames * speed))
+    begin = int(chance.integers(0, _FRAMES - needed + 1))
+    clip = triplets.crops([index], [role], [begin], needed)
+    rows = torch.cat([clip.onsets_BKT, clip.chroma_BPT], dim=1)
+    rows = F.interpolate(rows, size=frames, mode="linear", align_corners=False)[0]
+    known = triplets.score(index, role)
+    times = torch.tensor([(b.time_s - begin / FRAME_RATE_HZ, float(b.is_downbeat)) for b in known.beats]).reshape(-1, 2)
+    times[:, 0] *= frames / needed
+    marks_T = beat_frames(times, frames)
+    beats_2T = torch.stack([marks_T > 0.0, marks_T > 1.0]).float()
+    turn = int(chance.integers(12))
+    chroma_PT = rows[clip.onsets_BKT.shape[1] :].unflatten(0, (2, 12)).roll(turn, dims=1).flatten(0, 1)
+    tempo_S = _near_bins(known.tempo_bpm * needed / frames)
+    onsets_KT = rows[: clip.onsets_BKT.shape[1]]
+    return onsets_KT, chroma_PT, _widened(beats_2T), tempo_S, _key(triplets, index, role, turn)
+
+
+def _near_bins(tempo_bpm: float) -> Tensor:
+    """[BINS]: chances of a tempo that lies between two bins, a little spread."""
+    away_S = np.log2(beatnet.tempi_bpm() / tempo_bpm) * beatnet.BINS_AN_OCTAVE
+    near_S = torch.from_numpy(np.exp(-0.5 * np.square(away_S))).float()
+    return near_S / near_S.sum()
+
+
+def _widened(beats_2T: Tensor) -> Tensor:
+    beside = torch.maximum(F.pad(beats_2T, (1, 0))[:, :-1], F.pad(beats_2T, (0, 1))[:, 1:])
+    return torch.maximum(beats_2T, _BESIDE * beside)
+
+
+def _key(triplets: Triplets, index: int, role: str, turn: int = 0) -> int:
+    """Number of the key, C major 0, C minor 1; -1 where it is not known: a groove has one of its own."""
+    if role == "groove":
+        return -1
+    name, _, mode = triplets.origin(index).get("harmony_chart", "").partition(":")[0].partition(" ")
+    if name not in PITCH_NAMES or mode not in beatnet.MODES:
+        return -1
+    return (PITCH_NAMES.index(name) + turn) % 12 * 2 + beatnet.MODES.index(mode)
+
+
+def test(triplets: Triplets) -> None:
+    chance = np.random.default_rng(1)
+    for role in ("groove", "harmony"):
+        rows, keys = [], []
+        for index in triplets.numbers:
+            begin, score = int(chance.integers(_FRAMES - _HEARD)), triplets.score(index, role)
+            clip = triplets.crops([index], [role], [begin], _HEARD)
+            pulse = beatnet.hear(Features(clip.onsets_BKT, clip.chroma_BPT, clip.level_BT))[0]
+            found = grid.find(pulse)
+            rows.append((*_errors(found, score.beats, score.tempo_bpm, begin / FRAME_RATE_HZ), found.confidence))
+            wanted = _key(triplets, index, role)
+            if wanted >= 0:
+                keys.append(_key_score(int(pulse.key_PM.argmax()), wanted))
+        _tell(role, np.array(rows), np.array(keys))
+
+
+def _errors(found: grid.Grid, beats: tuple, tempo_bpm: float, begin_s: float) -> tuple[float, float, float]:
+    """Share by which the tempo is off, the same but for factors of two, and seconds from the nearest true downbeat."""
+    ratio = found.tempo_bpm / tempo_bpm
+    downs = np.array([beat.time_s for beat in beats if beat.is_downbeat])
+    return abs(ratio - 1.0), abs(nearest_speed(ratio) - 1.0), float(np.abs(downs - begin_s - found.downbeat_s).min())
+
+
+def _key_score(found: int, wanted: int) -> float:
+    """1, .5 a fifth away, .3 the relative, .2 the parallel key (MIREX)."""
+    (f, m), (g, n) = divmod(found, 2), divmod(wanted, 2)
+    if (f, m) == (g, n):
+        return 1.0
+    if m == n and (f - g) % 12 in (5, 7):
+        return 0.5
+    if m != n and (f - g) % 12 == (9 if n == 0 else 3):
+        return 0.3
+    return 0.2 if m != n and f == g else 0.0
+
+
+def _tell(role: str, rows: np.ndarray, keys: np.ndarray) -> None:
+    tempo, octave, down, sure = rows.T
+    print(
+        f"{role}: n {len(rows)}; tempo within 2 % on {(tempo <= 0.02).mean():.3f}, but for factors of two "
+        f"{(octave <= 0.02).mean():.3f}; downbeat within 70 ms on {(down <= 0.07).mean():.3f}"
+    )
+    if len(keys):
+        print(f"  key right on {(keys == 1.0).mean():.3f}, by MIREX {keys.mean():.3f}")
+    for least in (0.0, 0.3, 0.4, 0.5, 0.6, 0.7):
+        chosen = sure >= least
+        print(
+            f"  confidence from {least}: {chosen.mean():.2f} of the clips, tempo {(tempo[chosen] <= 0.02).mean():.3f}, "
+            f"{(octave[chosen] <= 0.02).mean():.3f}, downbeat {(down[chosen] <= 0.07).mean():.3f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

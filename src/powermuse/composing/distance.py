@@ -1,0 +1,41 @@
+"""One dial from close to the harmony clip to free of it: how long its chords hold at least, and how far chords and
+colour are insisted on.
+
+The settings in between were measured (`python bench/distance.py`): with each step chords, colour and notes of the
+blend move away from the clip, the rhythm stays the groove's.
+"""
+
+from typing import NamedTuple
+
+from powermuse.types import BadInput
+
+
+class Setting(NamedTuple):
+    """What the dial sets."""
+
+    harmony: float
+    """Strength of the chords, as `--harmony-strength`."""
+    colour: float
+    hold_s: float
+    """How long a chord holds at least."""
+
+
+_PLACES = {
+    0.0: Setting(1.3, 1.3, 0.0),
+    0.25: Setting(1.0, 1.0, 0.0),
+    0.5: Setting(0.75, 0.7, 1.0),
+    0.75: Setting(0.45, 0.4, 2.5),
+    1.0: Setting(0.15, 0.1, 5.0),
+}
+"""Between two of them in a straight line."""
+
+
+def setting(distance: float) -> Setting:
+    """What the dial sets at a distance in [0, 1]. Raises BadInput for another."""
+    if not 0.0 <= distance <= 1.0:
+        raise BadInput(f"--distance must be from 0 (close to the harmony) to 1 (free of it), not {distance:g}")
+    below = max(place for place in _PLACES if place <= distance)
+    above = min(place for place in _PLACES if place >= distance)
+    share = 0.0 if above == below else (distance - below) / (above - below)
+    one, other = _PLACES[below], _PLACES[above]
+    return Setting(*((1.0 - share) * a + share * b for a, b in zip(one, other, strict=True)))

@@ -1,0 +1,91 @@
+"""The grid of a pulse: its tempo, its bars, and how sure that is."""
+
+import numpy as np
+import pytest
+
+from powermuse.audio import beatnet, grid
+from powermuse.audio.beatnet import Pulse
+from powermuse.audio.clock import FRAME_RATE_HZ
+
+FRAMES = 900
+ANY_TEMPO = np.full(beatnet.BINS, 1 / beatnet.BINS)
+KEYS = np.full((12, 2), 1 / 24)
+
+
+def pulse(tempo_bpm: float, beats: int = 4, first_s: float = 0.0, noise: float = 0.0, seed: int = 0) -> Pulse:
+    """What a net that hears everything would say of equal beats, with noise over it."""
+    random = np.random.default_rng(seed)
+    beat_T, down_T = (noise * random.random(FRAMES) for _ in range(2))
+    for k in range(int((FRAMES / FRAME_RATE_HZ - first_s) * tempo_bpm / 60.0) + 1):
+        frame = int((first_s + k * 60.0 / tempo_bpm) * FRAME_RATE_HZ + 1e-6)
+        if frame < FRAMES:
+            beat_T[frame] = 0.9
+            down_T[frame] = 0.8 if k % beats == 0 else down_T[frame]
+    return Pulse(beat_T, down_T, ANY_TEMPO, KEYS)
+
+
+@pytest.mark.parametrize("tempo_bpm", [48.0, 73.3, 100.0, 128.0, 171.7, 212.0])
+@pytest.mark.parametrize("beats", [3, 4])
+def test_the_tempo_and_the_bars_of_equal_beats_are_found(tempo_bpm, beats):
+    found = grid.find(pulse(tempo_bpm, beats, first_s=0.21))
+    assert found.tempo_bpm == pytest.approx(tempo_bpm, rel=0.005)
+    assert found.beats_per_bar == beats
+    assert found.downbeat_s == pytest.approx(0.21, abs=0.03)
+    assert found.confidence > 0.8
+
+
+def test_beats_before_the_first_bar_are_an_upbeat():
+    """Two beats, then bars of three: the first downbeat is the third beat."""
+    beats = pulse(120.0, 3, first_s=1.0)
+    beat_T = np.maximum(beats.beat_T, pulse(120.0, 3, first_s=0.0).beat_T)
+    found = grid.find(Pulse(beat_T, beats.downbeat_T, ANY_TEMPO, KEYS))
+    assert found.downbeat_s == pytest.approx(1.0, abs=0.03)
+
+
+def test_a_clip_that_begins_a_moment_after_its_downbeat_begins_with_it():
+    """As of a loop whose first stroke is cut a frame late."""
+    late = pulse(100.0, 4, first_s=2.4 - 0.02)  # from the second bar on; the first has nothing to be heard
+    assert grid.find(late).downbeat_s == pytest.approx(0.0, abs=0.01)
+
+
+def test_where_both_halves_of_a_bar_sound_alike_a_clip_begins_with_a_bar():
+    halves = pulse(100.0, 2)
+    assert grid.find(halves).downbeat_s == pytest.approx(0.0, abs=0.01)
+    assert grid.find(halves).beats_per_bar == 4
+
+
+def test_noise_over_the_beats_costs_confidence_first_and_then_the_tempo():
+    clear, noisy = grid.find(pulse(110.0)), grid.find(pulse(110.0, noise=0.3))
+    assert noisy.tempo_bpm == pytest.approx(110.0, rel=0.02)
+    assert noisy.confidence < clear.confidence - 0.15
+
+
+def test_a_clip_of_whole_bars_is_a_loop_that_begins_with_one():
+    """Beats that seem a little slow, downbeats that seem to be on three: 12 s at 100 are five bars."""
+    found, all_of_it = pulse(99.7, 4, first_s=1.2), pulse(99.7, 4)
+    heard = Pulse(np.maximum(found.beat_T, all_of_it.beat_T), found.downbeat_T, ANY_TEMPO, KEYS)
+    assert grid.find(heard).downbeat_s == pytest.approx(1.2, abs=0.03)
+    loop = grid.find(heard, 12.0)
+    assert (loop.tempo_bpm, loop.downbeat_s, loop.beats_per_bar) == (pytest.approx(100.0), 0.0, 4)
+    assert grid.find(heard, 11.7).tempo_bpm == pytest.approx(99.7, rel=0.001), "no whole number of beats"
+
+
+@pytest.mark.parametrize(("slow", "wanted_bpm"), [(True, 60.0), (False, 120.0)])
+def test_of_two_levels_that_beats_allow_the_whole_of_the_clip_decides(slow, wanted_bpm):
+    """Every second beat is fainter: at 60 half of what is heard is left out, at 120 half of it is hardly met."""
+    both = pulse(120.0)
+    beat_T = both.beat_T * np.where(pulse(60.0).beat_T > 0, 1.0, 0.45)
+    tempo_S = np.exp(-np.square(np.log2(beatnet.tempi_bpm() / (60.0 if slow else 120.0)) * 8))
+    found = grid.find(Pulse(beat_T, both.downbeat_T, tempo_S / tempo_S.sum(), KEYS))
+    assert found.tempo_bpm == pytest.approx(wanted_bpm, rel=0.01)
+
+
+def test_where_nothing_is_heard_nothing_is_sure():
+    nothing = np.zeros(FRAMES)
+    assert grid.find(Pulse(nothing, nothing, ANY_TEMPO, KEYS)).confidence == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_bars_of_a_grid_are_told_in_seconds():
+    found = grid.Grid(120.0, 4, 0.5, 0.9)
+    assert found.bar_s == pytest.approx(2.0)
+    assert found.downbeats_s(7.0).tolist() == pytest.approx([0.5, 2.5, 4.5, 6.5])
