@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from powermuse.adversary import Adversary
-from powermuse.model.discriminator import Discriminator
+from powermuse.model.discriminator import Discriminator, PatchDiscriminator
 from powermuse.recipe import AdversaryRecipe
 from powermuse.types import BadInput
 
@@ -78,3 +78,27 @@ def test_restored_from_its_state_it_goes_on_to_the_same_weights(adversary):
 def test_a_checkpoint_without_it_is_refused(adversary):
     with pytest.raises(BadInput, match="missing"):
         adversary.restore({}, "here")
+
+
+def test_of_patches_each_sees_a_part_of_the_picture_and_no_more():
+    torch.manual_seed(0)
+    network = PatchDiscriminator(128)
+    z = torch.randn(1, 128, 160, requires_grad=True)
+    logits = network(z)
+    assert logits.shape == (1, 16, 20)
+    logits[0, 8, 10].backward()
+    seen = z.grad[0].abs() > 0
+    channels, frames = (seen.any(dim=axis).nonzero()[:, 0] for axis in (1, 0))
+    assert int(channels.max() - channels.min()) <= 76 and int(frames.max() - frames.min()) <= 76
+    assert not seen[:, :40].any() and not seen[:, 120:].any()
+
+
+def test_patches_tell_a_blurred_picture_from_a_sharp_one():
+    torch.manual_seed(0)
+    adversary = Adversary(AdversaryRecipe(hears="patches"), 128, 4e-3, 0.01)
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(25):
+        sharp = 5.0 + 4.0 * torch.randn(2, 128, 96, generator=generator)
+        blurred = torch.nn.functional.avg_pool1d(sharp, 5, 1, 2)
+        told = adversary.learn(sharp, blurred, GO_ON)
+    assert float(told["adversary.right_of_real"]) > 0.9 and float(told["adversary.right_of_fake"]) > 0.9

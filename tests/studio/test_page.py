@@ -196,13 +196,13 @@ def test_the_dial_sets_what_it_says_and_is_found_again(tab, files):
     tab.check("[name=dial]")
     assert tab.is_disabled("[name=strength_harmony]") and tab.is_enabled("[name=strength_rhythm]")
     tab.fill("[name=distance]", "0.85")
-    assert tab.inner_text("#distance") == "0.85"
+    assert tab.inner_text("#distance-told") == "0.85"
     composed(tab)
     tab.reload()
     ready(tab)
     assert tab.is_enabled("[name=strength_harmony]")
     tab.locator("#history li").first.get_by_text("Take these settings").click()
-    tab.wait_for_function("() => document.querySelector('#distance').textContent === '0.85'")
+    tab.wait_for_function("() => document.querySelector('#distance-told').textContent === '0.85'")
     tab.select_option("[name=model]", "starter")
     assert tab.is_disabled("[name=dial]") and tab.is_disabled("[name=distance]")
 

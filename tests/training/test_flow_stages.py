@@ -1,12 +1,14 @@
 """The stages of a flow: the draft learns alone, then the second stage, or both."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
 
 from powermuse import recipe
+from powermuse.adversary import Adversary
 from powermuse.data.made_up import make_up_triplets
 from powermuse.data.sources import TripletSource
 from powermuse.data.triplets import Triplets
@@ -14,6 +16,7 @@ from powermuse.model.flow import Refiner
 from powermuse.recipe import Choice, Recipe
 from powermuse.training import checkpoint
 from powermuse.training.trainer import Trainer
+from powermuse.types import Pair
 
 TOY = """
 name: toy flow
@@ -153,3 +156,42 @@ def test_a_second_stage_may_begin_where_there_was_none_and_leave_the_draft_as_it
     assert all(torch.equal(before[name], tensor) for name, tensor in stored.items())
     trainer.fit()
     assert changed(before, weights_of(trainer)) == {"refiner"}
+
+
+def test_a_stage_that_sharpens_is_shown_truths_and_leaves_its_newest_weights(data, tmp_path, monkeypatch):
+    shown: list[torch.Tensor] = []
+    learn = Adversary.learn
+
+    def watched(self: Adversary, real_BDT: torch.Tensor, *others: Any) -> Any:
+        shown.append(real_BDT)
+        return learn(self, real_BDT, *others)
+
+    monkeypatch.setattr(Adversary, "learn", watched)
+    sharpening = (DRAFT_ALONE, "weights.gan=1", "adversary.hears=patches", "training.ema=0", "data.unity=0")
+    trainer = begun(data, tmp_path / "run", *sharpening)
+    truths: list[torch.Tensor] = []
+    losses = trainer.learner.losses
+
+    def seen(pair: Pair, *others: Any) -> Any:
+        truths.append(pair.truth.z_BDT)
+        return losses(pair, *others)
+
+    monkeypatch.setattr(trainer.learner, "losses", seen)
+    # Whatever validation says: each is worse than the one before.
+    grows = iter(range(100))
+    read = trainer._validated
+    monkeypatch.setattr(trainer, "_validated", lambda: Worse(read(), next(grows)))
+    trainer.fit()
+    assert len(shown) == 4 and all(torch.equal(a, b) for a, b in zip(shown, truths, strict=True))
+    kept = safetensors.torch.load_file(tmp_path / "run" / "model.safetensors")
+    assert all(torch.equal(kept[name], now) for name, now in weights_of(trainer).items())
+
+
+class Worse:
+    """The readings of a validation, with a loss that says nothing but when it was."""
+
+    def __init__(self, readings: Any, loss: float) -> None:
+        self.readings, self.loss = readings, loss
+
+    def read(self, mean: Any) -> dict[str, float]:
+        return {**self.readings.read(mean), "loss": self.loss}

@@ -26,6 +26,8 @@ _FROM_THE_BEGINNING = 1.25
 _OFF_BEATS = 0.1
 """How far from whole beats the length of a loop may seem to be."""
 _NEARLY = 0.7
+_FOR_A_LOOP = 0.1
+"""What is added to the confidence where a clip is as long as whole bars: few are by chance."""
 _WHATEVER_THE_TEMPO = 0.6
 """What a grid counts whose tempo the clip as a whole does not suggest."""
 _LEAST = 1e-9
@@ -113,7 +115,7 @@ def _as_loop(best: _Comb, near_T: np.ndarray, peaks_T: np.ndarray, seconds: floa
         return None
     exact_bpm = 60.0 * beats / seconds
     score = float(_scores(near_T, peaks_T, exact_bpm, np.zeros(1))[0])
-    return _Comb(exact_bpm, 0.0, best.score) if score >= _NEARLY * best.score else None
+    return _Comb(exact_bpm, 0.0, min(1.0, best.score + _FOR_A_LOOP)) if score >= _NEARLY * best.score else None
 
 
 def _bars(downbeat_T: np.ndarray, comb: _Comb, loop_s: float | None) -> tuple[int, float]:

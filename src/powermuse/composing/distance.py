@@ -21,10 +21,10 @@ class Setting(NamedTuple):
 
 
 _PLACES = {
-    0.0: Setting(1.3, 1.3, 0.0),
-    0.25: Setting(1.0, 1.0, 0.0),
-    0.5: Setting(0.75, 0.7, 1.0),
-    0.75: Setting(0.45, 0.4, 2.5),
+    0.0: Setting(1.0, 1.2, 0.0),
+    0.25: Setting(0.85, 0.95, 0.5),
+    0.5: Setting(0.65, 0.65, 1.5),
+    0.75: Setting(0.4, 0.35, 3.0),
     1.0: Setting(0.15, 0.1, 5.0),
 }
 """Between two of them in a straight line."""

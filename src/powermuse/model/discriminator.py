@@ -32,8 +32,8 @@ _PATCH_KERNEL = 5
 
 
 class PatchDiscriminator(nn.Module):
-    """Convolutions over a picture of latents, channels and time (Isola et al., CVPR 2017): each answer sees 61 channels
-    and 61 frames. It judges how things sound, a regression's blur above all, not what is played."""
+    """Convolutions over a picture of latents, channels and time (Isola et al., CVPR 2017): each answer sees 77 channels
+    and 77 frames. It judges how things sound, a regression's blur above all, not what is played."""
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()

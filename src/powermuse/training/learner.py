@@ -143,6 +143,11 @@ class Learner:
         return Brief(self._noised(pair, which), pair.orchestration_B, played)
 
     @property
+    def sharpens(self) -> bool:
+        """Whether a discriminator of patches is there, for how things sound and not for what is played."""
+        return self.objective.needs_adversary and self.recipe.adversary.hears == "patches"
+
+    @property
     def _plans(self) -> bool:
         """Whether a composer by flow matching learns, or has learnt, to plan a score: only then are the notes of the
         truth painted in training, or it would learn to paint what it is never given. In validation it plays from its

@@ -199,14 +199,15 @@ class Trainer:
 
     @torch.no_grad()
     def _validate(self) -> bool:
-        """Whether the model is better than ever before; it is then the one that is saved."""
+        """Whether the model is better than ever before; it is then the one that is saved. Under a discriminator of
+        patches the newest is: what that asks for costs in the terms that there is to compare by."""
         if self.validation is None:
             return False
         self._check_finite()
         self.learner.model.eval()
         with self.learner.average.applied():
             scalars = self._validated().read(self.parallel.mean)
-            improved = scalars["loss"] < self.best
+            improved = scalars["loss"] < self.best or self.learner.sharpens
             if improved:
                 self._save_model(self.learner.weights())
         self.learner.model.train()

@@ -6,6 +6,7 @@ import { ask, bring } from "./api.js";
 import { word } from "./words.js";
 
 const MOST_LINES = 400;
+const FAINT_KEY = 0.3; // of drums something is the likeliest too
 
 export class Source {
   constructor(name, onTrouble, onBrought) {
@@ -122,7 +123,7 @@ export class Source {
   // In the language of the page.
   say() {
     this.bars.textContent = this.heard
-      ? word(this.heard.sure ? "heard" : "heard_unsure", { tempo: this.heard.tempo_bpm.toFixed(1), beats: this.heard.beats_per_bar, key: this.heard.key })
+      ? word(this.heard.sure ? "heard" : "heard_unsure", { tempo: this.heard.tempo_bpm.toFixed(1), beats: this.heard.beats_per_bar, key: this.heard.key_chance < FAINT_KEY ? "?" : this.heard.key })
       : "";
     this.bars.dataset.tempo = this.heard?.tempo_bpm ?? "";
   }

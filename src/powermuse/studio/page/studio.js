@@ -46,7 +46,7 @@ function dialled() {
   const { dial, distance } = form.elements;
   const on = dial.checked && !dial.disabled;
   distance.disabled = !on;
-  at("distance").textContent = on ? Number(distance.value).toFixed(2) : "";
+  at("distance-told").textContent = on ? Number(distance.value).toFixed(2) : "";
   distance.setAttribute("aria-label", `${word("dial")} ${distance.value}`);
   for (const name of ["harmony", "colour"]) if (form.elements[`strength_${name}`]) form.elements[`strength_${name}`].disabled = on;
 }
