@@ -40,11 +40,12 @@ def main() -> None:
     parser.add_argument("--on", action="store_true", help="begin from the weights of the package")
     parser.add_argument("--split", default="val")
     parser.add_argument("--count", type=int, default=None, help="triplets to test on")
+    parser.add_argument("--whole", action="store_true", help="test on whole clips, each of which begins with a bar")
     told = parser.parse_args()
     if told.what == "train":
         train(Triplets(told.triplets, "train"), told.steps, told.rate, told.on)
     else:
-        test(Triplets(told.triplets, told.split, told.count))
+        test(Triplets(told.triplets, told.split, told.count), told.whole)
 
 
 def train(triplets: Triplets, steps: int, rate: float, on: bool) -> None:
@@ -157,13 +158,14 @@ def _key(triplets: Triplets, index: int, role: str, turn: int = 0) -> int:
     return (PITCH_NAMES.index(name) + turn) % 12 * 2 + beatnet.MODES.index(mode)
 
 
-def test(triplets: Triplets) -> None:
+def test(triplets: Triplets, whole: bool) -> None:
     chance = np.random.default_rng(1)
     for role in ("groove", "harmony"):
         rows, keys = [], []
         for index in triplets.numbers:
-            begin, score = int(chance.integers(_FRAMES - _HEARD)), triplets.score(index, role)
-            clip = triplets.crops([index], [role], [begin], _HEARD)
+            frames = _FRAMES if whole else _HEARD
+            begin, score = int(chance.integers(_FRAMES - frames + 1)), triplets.score(index, role)
+            clip = triplets.crops([index], [role], [begin], frames)
             pulse = beatnet.hear(Features(clip.onsets_BKT, clip.chroma_BPT, clip.level_BT))[0]
             found = grid.find(pulse)
             rows.append((*_errors(found, score.beats, score.tempo_bpm, begin / FRAME_RATE_HZ), found.confidence))
