@@ -36,7 +36,7 @@ class Adversary:
         optimizers.restore_optimizer(self.optimizer, self.network, tensors.get("adversary_optimizer", {}))
 
     def judge(self, blend_BDT: Tensor) -> Tensor:
-        """Logits [B] of blends, with a gradient to the blends and none to the discriminator."""
+        """Logits of blends, [B] or of patches [B, D / 8, T / 8], with a gradient to the blends alone."""
         self.network.requires_grad_(False)
         logits_B: Tensor = self.network(blend_BDT)
         self.network.requires_grad_(True)

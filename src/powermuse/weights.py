@@ -98,8 +98,12 @@ def load_model(name_or_folder: str, overrides: list[str] | None = None) -> Loade
 def _licence(folder: Path) -> str | None:
     """What the card of a model says of its weights: `* **Licence of the weights**: Apache-2.0, as the code`."""
     card = folder / _CARD
-    stated = re.search(r"\*\*Licence of the weights\*\*: ([\w.+ -]+)", card.read_text()) if card.is_file() else None
+    stated = re.search(r"\*\*Licence of the weights\*\*: ([^,;(\n]+)", _text(card)) if card.is_file() else None
     return stated[1].strip(" .") if stated else None
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def begin_from(model: torch.nn.Module, name_or_folder: str, run: Recipe) -> str:

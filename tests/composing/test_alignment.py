@@ -1,5 +1,6 @@
 """Two sounds on the bars of one, the loop that comes of them, and what is said about it."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -165,6 +166,29 @@ def test_the_blend_of_aligned_sounds_is_whole_bars_and_its_end_leads_to_its_begi
     wav = loop.wav_CN[0]
     steps = np.abs(np.diff(np.concatenate([wav[-480:], wav[:480]])))
     assert steps[478:481].max() <= 1.2 * np.abs(np.diff(wav)).max()
+
+
+def test_after_the_end_of_a_loop_comes_its_beginning_whatever_a_longer_clip_plays_there(mdct_model, files):
+    composer = Composer(weights.load_model(str(mdct_model)))
+    groove, harmony, found = Aligner(Wish("groove"), RATE)(*(composer.listen(files[n]) for n in ("beat", "strummed")))
+    samples = groove.wav_CN.shape[1]
+    assert harmony.wav_CN.shape[1] > samples
+    cut = dataclasses.replace(harmony, wav_CN=harmony.wav_CN[:, :samples], levelled_CN=harmony.levelled_CN[:, :samples])
+    one, other = (composer.compose(groove, each, "groove", alignment=found) for each in (harmony, cut))
+    assert np.array_equal(one.wav_CN, other.wav_CN)
+
+
+def test_two_parts_of_a_file_are_two_sounds(mdct_model, tmp_path):
+    silent_at_its_ends = np.concatenate(
+        [sounds.beat(6.0, 100.0), np.zeros((1, 10)), sounds.beat(6.0, 131.0), np.zeros((1, 10))], axis=1
+    )
+    path = sounds.write(tmp_path / "both.wav", silent_at_its_ends)
+    composer = Composer(weights.load_model(str(mdct_model)))
+    half_s = silent_at_its_ends.shape[1] / 2 / RATE
+    parts = composer.listen(path, 0.0, half_s), composer.listen(path, half_s, 2 * half_s)
+    assert parts[0].wav_CN.shape == parts[1].wav_CN.shape and parts[0].wav_CN[0, -1] == parts[1].wav_CN[0, -1]
+    _, _, found = Aligner(Wish("groove"), RATE)(*parts)
+    assert nearest_speed(found.heard["harmony"].grid.tempo_bpm / 131.0) == pytest.approx(1.0, abs=0.01)
 
 
 @pytest.mark.parametrize("rate_hz", [24_000, 44_100, 48_000])

@@ -85,7 +85,7 @@ def test_the_orchestration_asked_for_is_the_one_heard(shop, tmp_path):
 
 
 def test_what_was_composed_is_written_as_midi_beside_the_wave(shop, tmp_path, capsys: Capture):
-    assert compose(shop, tmp_path / "blend.wav", "--midi", "--seed", "2") == 0
+    assert compose(shop, tmp_path / "blend.wav", "--midi", "--seed", "2", "--align", "off") == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"blend.{kind}" for kind in ("json", "mid", "png", "wav")]
     made = Composer(weights.load_model(str(shop / "model")), seed=2)
     played = notes.played(made.compose(*(made.listen(shop / f"{name}.wav") for name in "ab")))

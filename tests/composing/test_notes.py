@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from powermuse.audio.align import Bars
 from powermuse.composing import notes
 from powermuse.composing.notes import Note
 from powermuse.data import rolls
@@ -90,6 +91,17 @@ def test_a_tick_of_the_file_is_a_millisecond_at_120_and_it_lasts_as_long_as_the_
     assert np.cumsum([m.time for m in played]) == pytest.approx([0.123, 0.5, 1.0, 1.001])
     assert midi.read(content).tempi == [(0, 120.0)]
     assert mido.MidiFile(file=io.BytesIO(notes.midi([], 2.5))).length == pytest.approx(2.5)
+
+
+def test_in_bars_the_file_has_their_tempo_and_metre_and_the_same_times():
+    content = notes.midi([Note(0.5, 1.25, 60, 100)], 4.0, Bars(90.0, 3))
+    assert midi.read(content).tempi == [(0, pytest.approx(90.0, abs=1e-3))]
+    file = mido.MidiFile(file=io.BytesIO(content))
+    (metre,) = [message for message in file.tracks[0] if message.type == "time_signature"]
+    assert (metre.numerator, metre.denominator) == (3, 4)
+    assert file.length == pytest.approx(4.0, abs=2e-3)
+    played = [message for message in file if message.type.startswith("note")]
+    assert np.cumsum([m.time for m in played]) == pytest.approx([0.5, 1.25], abs=2e-3)
 
 
 @given(seed=st.integers(0, 2**31), tokens=st.integers(1, 40), token_s=st.floats(0.01, 0.1), share=st.floats(0, 1))

@@ -93,3 +93,16 @@ def test_what_nobody_told_is_none():
     made = Joined({"blend": torch.zeros(1, 2, 3)}, {}, [])
     assert made.masks is made.rhythm_RT is made.chords(1.0) is made.notes(3) is None
     assert made.score(FlowRecipe()) is None
+
+
+def test_a_loop_begins_with_what_is_played_after_its_end():
+    """Of notes and rhythm: the first stroke of a clip is seen only where something comes before it."""
+    layers = {name: torch.zeros(1, 2, 10) for name in ("blend", "notes", "rhythm")}
+    for layer in layers.values():
+        layer[0, 0, 8], layer[0, 1, 3] = 1.0, 0.5
+    looped = Joined(layers, {}, [4, 9]).looped(8)
+    for name in ("notes", "rhythm"):
+        assert looped.layers[name][0].tolist() == [[1.0, *[0.0] * 7], [0.0, 0.0, 0.0, 0.5, *[0.0] * 4]]
+    assert looped.layers["blend"][0, 0].tolist() == [0.0] * 8
+    assert looped.seams_frames == [4]
+    assert layers["notes"][0, 0, 0] == 0.0, "what was composed stays as it was"

@@ -51,7 +51,13 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_from_two_sounds_to_a_blend_with_all_that_belongs_to_it(studio, pair, tmp_path):
-    wish = {**pair, "seed": 5, "harmony": {**pair["harmony"], "begin_s": 0.5, "end_s": 4.75}, "length": "harmony"}
+    wish = {
+        **pair,
+        "seed": 5,
+        "harmony": {**pair["harmony"], "begin_s": 0.5, "end_s": 4.75},
+        "length": "harmony",
+        "align": "off",
+    }
     job = studio.post("/api/jobs", json=wish).json()
     assert until(studio, job["id"], "done", "failed") == {
         "id": job["id"], "state": "done", "what": "report", "share": 1.0, "trouble": "",
@@ -240,6 +246,8 @@ def test_tempo_and_bars_of_a_sound_or_of_a_part_of_it_are_told(studio, loops):
         assert told["sure"] and told["tempo_bpm"] in (pytest.approx(100.0, rel=0.01), pytest.approx(50.0, rel=0.01))
     assert part["downbeat_s"] % 0.6 == pytest.approx(0.3, abs=0.04)
     assert studio.get(f"{at}?begin_s=1&end_s=1.2").status_code == 400
+    for bad in ("begin_s=-1", "begin_s=nan", "end_s=inf", "end_s=-5", "begin_s=4&end_s=2"):
+        assert studio.get(f"{at}?{bad}").status_code == 400, bad
 
 
 def test_a_blend_is_put_on_common_bars_and_says_so(studio, loops):

@@ -1,6 +1,7 @@
 """Two sounds put on the bars of one before anything is composed of them, and what was heard of each, for the report."""
 
 import dataclasses
+import hashlib
 import os
 from typing import Any, NamedTuple
 
@@ -43,7 +44,7 @@ class Aligner:
     def __init__(self, wish: Wish, sample_rate_hz: int) -> None:
         check(wish)
         self.wish, self.rate_hz = wish, sample_rate_hz
-        self._known: dict[tuple[str, int, float], Heard] = {}
+        self._known: dict[bytes, Heard] = {}
 
     def __call__(self, groove: Sound, harmony: Sound) -> tuple[Sound, Sound, Alignment | None]:
         """Both as they are to be heard, and what was done; None where nothing was wanted."""
@@ -59,7 +60,7 @@ class Aligner:
         return sounds["groove"], sounds["harmony"], Alignment(heard, bars, played, tuple(doubts))
 
     def _heard(self, sound: Sound) -> Heard:
-        key = (sound.sha256, sound.wav_CN.shape[1], float(sound.wav_CN[0, -1]))
+        key = hashlib.blake2b(sound.wav_CN.tobytes(), digest_size=16).digest()  # a file may be here in parts
         if key not in self._known:
             wav_CN = files.resample(sound.levelled_CN, self.rate_hz, features.SAMPLE_RATE_HZ)
             self._known[key] = align.listen(wav_CN)
@@ -140,6 +141,8 @@ def told_of(heard: Heard) -> dict[str, Any]:
 def hear(path: str | os.PathLike[str], begin_s: float = 0.0, end_s: float | None = None) -> Heard:
     """Tempo, bars and key of a sound file, or of a part of it. Raises BadInput where it cannot be read, or where that
     part lasts less than half a second."""
+    if begin_s < 0.0 or (end_s is not None and end_s < begin_s):
+        raise BadInput(f"{path}: a part from {begin_s:g} to {end_s or 0:g} s is none")
     rate_hz = features.SAMPLE_RATE_HZ
     wav_CN = files.read(path, rate_hz)[:, round(begin_s * rate_hz) : None if end_s is None else round(end_s * rate_hz)]
     if wav_CN.shape[1] < SHORTEST_S * rate_hz:

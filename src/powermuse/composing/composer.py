@@ -117,20 +117,22 @@ class Composer:
         loop_s = None if bars is None else round(samples / self.codec.sample_rate_hz / bars.seconds) * bars.seconds
         longer = samples if loop_s is None else samples + round(loops.OVERLAP_S * self.codec.sample_rate_hz)
         on_progress("encode", 0, 2)
-        clip_a, clip_b = (self._encode(self._fit(sound, longer)) for sound in (groove, harmony))
         groove, harmony = (self._fit(sound, samples) for sound in (groove, harmony))
+        # What comes after the end of a loop is its beginning, whatever a longer source plays there.
+        clip_a, clip_b = (self._encode(self._fit(sound, longer)) for sound in (groove, harmony))
         on_progress("encode", 2, 2)
+        window = self.window + -(-(longer - samples) // self.codec.hop_samples)
         torch.manual_seed(self.seed)
         brief = Brief(orchestration_B=torch.tensor([self.orchestration])) if self.orchestration else None
         joined = windows.compose(
-            self.model, clip_a, clip_b, brief, self.window, lambda done, total: on_progress("compose", done, total)
+            self.model, clip_a, clip_b, brief, window, lambda done, total: on_progress("compose", done, total)
         )
         on_progress("decode", 0, 1)
         wav_CN = streams.decode(joined.blend_BDT, self.codec)[0, :, :longer].numpy()
         on_progress("decode", 1, 1)
         if loop_s is not None:
             wav_CN = loops.folded(wav_CN, samples)
-            joined = joined.cut(-(-samples // self.codec.hop_samples))
+            joined = joined.looped(-(-samples // self.codec.hop_samples))
         wav_CN, gain, limited = at_level(
             wav_CN, groove.wav_CN, harmony.wav_CN, self.codec.sample_rate_hz, loop_s is not None
         )

@@ -1,8 +1,8 @@
 """One dial from close to the harmony clip to free of it: how long its chords hold at least, and how far chords and
 colour are insisted on.
 
-The settings in between were measured (`python bench/distance.py`): with each step chords, colour and notes of the
-blend move away from the clip, the rhythm stays the groove's.
+How chords, colour and notes of the blend move away from the clip, and that the rhythm stays the groove's, is measured
+by `python bench/distance.py` (LOG.md).
 """
 
 from typing import NamedTuple

@@ -5,6 +5,7 @@ The figures are those of the benchmark (docs/evaluation.md), null-corrected, ove
 loop, four stretches of a longer piece. Nothing is known of the sources but how they sound.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +21,8 @@ STRETCH_S = 16.0
 _MOST = 4
 BAR_S = 2.0
 """Of the nearest bar, where no bars are known: one at 120 quarters a minute."""
-_SHORTEST_S = 4.0
-"""Below it the nulls have no room."""
+_SHORTEST_S, _LOOP_S = 4.0, 8.0
+"""Below four seconds the nulls have no room; a loop is heard for eight at least."""
 _MEL_RATE_HZ = 37.5
 _FIGURES = {
     "rhythm_of_groove": "onset_env.groove",
@@ -64,8 +65,12 @@ def evaluate(blend: Blend) -> dict[str, Any]:
 
 
 def _at_one_rate(blend: Blend) -> _Three:
+    """All three at the rate of the metrics; a short loop as often as it takes to say something of it."""
     sounds = (blend.wav_CN, blend.groove.wav_CN, blend.harmony.wav_CN)
-    return _Three(*(files.resample(wav_CN, blend.sample_rate_hz, SAMPLE_RATE_HZ)[0] for wav_CN in sounds))
+    seconds = blend.wav_CN.shape[1] / blend.sample_rate_hz
+    times = 1 if blend.loop_s is None else math.ceil(_LOOP_S / seconds)
+    heard = (files.resample(wav_CN, blend.sample_rate_hz, SAMPLE_RATE_HZ)[0] for wav_CN in sounds)
+    return _Three(*(np.tile(wav_N, times) for wav_N in heard))
 
 
 def _spans(samples: int) -> list[tuple[int, int]]:

@@ -37,9 +37,14 @@ class Joined:
         """The latents of the piece."""
         return self.layers["blend"]
 
-    def cut(self, frames: int) -> "Joined":
-        """The first `frames` frames."""
-        layers = {name: layer[..., :frames] for name, layer in self.layers.items()}
+    def looped(self, frames: int) -> "Joined":
+        """The first `frames` frames of a loop that was composed longer: what is played after its end is played at its
+        beginning, where the first stroke of a clip is not seen."""
+        layers = {name: layer[..., :frames].clone() for name, layer in self.layers.items()}
+        for name in layers.keys() & {"notes", "rhythm"}:
+            tail = self.layers[name][..., frames : 2 * frames]
+            head = layers[name][..., : tail.shape[-1]]
+            head.copy_(torch.maximum(head, tail))
         return Joined(layers, self.stats, [seam for seam in self.seams_frames if seam < frames])
 
     @property

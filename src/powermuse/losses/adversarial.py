@@ -1,5 +1,5 @@
-"""Binary cross-entropy of a discriminator's logits [B]; above zero means real (Goodfellow et al. 2014, the
-non-saturating form for the generator)."""
+"""Binary cross-entropy of a discriminator's logits, [B] or [B, ...] of patches; above zero means real (Goodfellow et
+al. 2014, the non-saturating form for the generator)."""
 
 import torch
 import torch.nn.functional as F

@@ -34,12 +34,15 @@ _KEPT = {
 _Next = Callable[[Request], Awaitable[Response]]
 
 
+Seconds = Annotated[float, Field(ge=0.0, le=LONGEST_S, allow_inf_nan=False)]
+
+
 class SideWish(BaseModel):
     """One of the two sounds of a wish."""
 
     sound: str
-    begin_s: float = Field(0.0, ge=0.0)
-    end_s: float = Field(0.0, ge=0.0)
+    begin_s: Seconds = 0.0
+    end_s: Seconds = 0.0
 
 
 class Wish(BaseModel):
@@ -55,7 +58,7 @@ class Wish(BaseModel):
     strengths: dict[str, float] = {}
     align: str = "auto"
     transpose: str = "0"
-    distance: float | None = Field(None, ge=0.0, le=1.0)
+    distance: float | None = Field(None, ge=0.0, le=1.0, allow_inf_nan=False)
 
 
 def make(folder: Path, hosts: tuple[str, ...] = LOOPBACK) -> FastAPI:
@@ -132,7 +135,7 @@ def _sounds(app: FastAPI, store: Store, worker: Worker) -> None:
         return store.add_sound(file.filename or "sound", file.file.read(LARGEST_BYTES + 1)).told()
 
     @app.get("/api/sounds/{id_}/bars")
-    def bars(id_: str, begin_s: float = 0.0, end_s: float = 0.0) -> dict[str, Any]:
+    def bars(id_: str, begin_s: Seconds = 0.0, end_s: Seconds = 0.0) -> dict[str, Any]:
         return worker.bars(Side(id_, begin_s, end_s))
 
     @app.get("/api/sounds/{id_}/audio")

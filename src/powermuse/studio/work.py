@@ -183,8 +183,8 @@ class Worker:
         return dataclasses.replace(heard, path=stored.name)
 
     def bars(self, side: Side) -> dict[str, Any]:
-        """Tempo, key and bar lines of a part of a sound, in seconds of the sound: [s]; as far as they are listened to,
-        and on at the same tempo. Raises BadInput as `Composer.listen` does."""
+        """Tempo, key and first downbeat of a part of a sound, in seconds of that part. Raises BadInput where it lasts
+        less than half a second."""
         heard = alignment.hear(self.store.sound(side.sound).path, side.begin_s, side.end_s or None)
         return {**alignment.told_of(heard), "sure": alignment.is_sure(heard)}
 

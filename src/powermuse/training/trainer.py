@@ -207,7 +207,7 @@ class Trainer:
         self.learner.model.eval()
         with self.learner.average.applied():
             scalars = self._validated().read(self.parallel.mean)
-            improved = scalars["loss"] < self.best or self.learner.sharpens
+            improved = math.isfinite(scalars["loss"]) and (scalars["loss"] < self.best or self.learner.sharpens)
             if improved:
                 self._save_model(self.learner.weights())
         self.learner.model.train()

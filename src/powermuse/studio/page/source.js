@@ -21,6 +21,8 @@ export class Source {
     this.root.querySelector(".hint").dataset.word = `${name}_hint`;
     [this.shelf, this.begin, this.end, this.play, this.bars, this.whole] = [".shelf", ".begin", ".end", ".play", ".bars", ".whole"].map((at) => this.root.querySelector(at));
     this.heard = null;
+    this.asked = 0;
+    this.markers = [];
     this.regions = Regions.create();
     const ink = getComputedStyle(document.documentElement).getPropertyValue("color");
     this.wave = WaveSurfer.create({
@@ -69,9 +71,12 @@ export class Source {
     if (!sound) return;
     this.sound = sound;
     this.shelf.value = sound.id;
-    await this.wave.load(`/api/sounds/${sound.id}/audio`);
-    this.taken(begin, end || sound.seconds);
     this.heard = null;
+    this.asked++;
+    this.say();
+    await this.wave.load(`/api/sounds/${sound.id}/audio`);
+    if (sound !== this.sound) return; // another was chosen meanwhile
+    this.taken(begin, end || sound.seconds);
     this.mark();
     this.listen();
   }
@@ -88,8 +93,15 @@ export class Source {
   mark() {
     const [begin, end] = this.part();
     this.regions.clearRegions();
+    this.markers = [];
     this.regions.addRegion({ start: begin, end, drag: true, resize: true, minLength: 0.5, color: "rgb(255 180 84 / 25%)" });
-    for (const at of this.lines()) this.regions.addRegion({ start: at, drag: false, resize: false, color: "rgb(200 60 60 / 70%)" });
+    this.rule();
+  }
+
+  // The bar lines alone: the part may be under someone's hand.
+  rule() {
+    for (const line of this.markers) line.remove();
+    this.markers = this.lines().map((at) => this.regions.addRegion({ start: at, drag: false, resize: false, color: "rgb(200 60 60 / 70%)" }));
   }
 
   // Where bars begin in the part, in seconds of the sound; none while nothing is heard, or too many to be seen.
@@ -107,16 +119,16 @@ export class Source {
 
   // Tempo, key and bars of the part; what was asked for before and comes too late is not shown.
   async listen() {
-    const sound = this.sound, [begin, end] = this.part();
+    const asked = ++this.asked, [begin, end] = this.part();
+    let heard = null; // a part too short for bars has none
     try {
-      const heard = await ask(`sounds/${sound.id}/bars?begin_s=${begin}&end_s=${end}`);
-      const [begin_now, end_now] = this.part();
-      if (sound !== this.sound || begin !== begin_now || end !== end_now) return;
-      this.heard = { ...heard, from_s: begin };
-      this.mark();
-    } catch {
-      this.heard = null; // a part too short for bars
+      heard = { ...(await ask(`sounds/${this.sound.id}/bars?begin_s=${begin}&end_s=${end}`)), from_s: begin };
+    } catch (error) {
+      if (end - begin >= 0.5 && asked === this.asked) this.onTrouble(error);
     }
+    if (asked !== this.asked) return;
+    this.heard = heard;
+    this.rule();
     this.say();
   }
 
