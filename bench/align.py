@@ -1,11 +1,14 @@
 """Trains the net of `powermuse.audio.beatnet` on rendered triplets, and measures what is heard with it:
 
-python bench/align.py train TRIPLETS [--steps 1600]       # writes it into the package; some 15 min on one core
-python bench/align.py test TRIPLETS [--split val]         # tempo, downbeat and key of clips that are known
-"""
+    python bench/align.py train TRIPLETS [--steps 2400] [--begin FILE] [--out FILE]   # some 25 min on one core
+    python bench/align.py test TRIPLETS [--split val] [--whole]  # tempo, downbeat and key of clips that are known
+    python bench/align.py tell SOUND ...                         # what is heard of sounds, as `compose` hears them
+
+What `train` writes becomes the package's where it is copied to `src/powermuse/audio/assets`."""
 
 import argparse
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from powermuse.audio import beatnet, grid
-from powermuse.audio.align import nearest_speed
-from powermuse.audio.features import FRAME_RATE_HZ, Features
+from powermuse import disk
+from powermuse.audio import beatnet, files, grid
+from powermuse.audio.align import listen, nearest_speed
+from powermuse.audio.features import FRAME_RATE_HZ, SAMPLE_RATE_HZ, Features
 from powermuse.data.triplets import Triplets, beat_frames
 from powermuse.metrics.chords import PITCH_NAMES
 
@@ -33,27 +37,38 @@ _OFTEN = {"3/4": 2.5, "6/8": 4.0}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("train", "test"))
-    parser.add_argument("triplets")
+    parser.add_argument("what", choices=("train", "test", "tell"))
+    parser.add_argument("given", nargs="+", metavar="TRIPLETS|SOUND")
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--rate", type=float, default=2e-3, help="learning rate")
-    parser.add_argument("--on", action="store_true", help="begin from the weights of the package")
+    parser.add_argument("--begin", default="", help="weights to begin from")
+    parser.add_argument("--out", default="beatnet.safetensors", help="where the weights go")
     parser.add_argument("--split", default="val")
     parser.add_argument("--count", type=int, default=None, help="triplets to test on")
     parser.add_argument("--whole", action="store_true", help="test on whole clips, each of which begins with a bar")
     told = parser.parse_args()
     if told.what == "train":
-        train(Triplets(told.triplets, "train"), told.steps, told.rate, told.on)
+        train(Triplets(told.given[0], "train"), told.steps, told.rate, told.begin, Path(told.out))
+    elif told.what == "test":
+        test(Triplets(told.given[0], told.split, told.count), told.whole)
     else:
-        test(Triplets(told.triplets, told.split, told.count), told.whole)
+        for sound in told.given:
+            tell(sound)
 
 
-def train(triplets: Triplets, steps: int, rate: float, on: bool) -> None:
+def tell(sound: str) -> None:
+    wav_CN = files.read(sound, SAMPLE_RATE_HZ)
+    heard, seconds = listen(wav_CN), wav_CN.shape[1] / SAMPLE_RATE_HZ
+    beats = heard.grid.tempo_bpm * seconds / 60.0
+    print(f"{sound}: {seconds:.3f} s, {beats:.2f} beats, {heard.grid}, key {PITCH_NAMES[heard.tonic]} {heard.mode}")
+
+
+def train(triplets: Triplets, steps: int, rate: float, begin: str, out: Path) -> None:
     torch.manual_seed(0)
-    chance = np.random.default_rng(int(on))
+    chance = np.random.default_rng(int(bool(begin)))
     net = beatnet.BeatNet()
-    if on:
-        net.load_state_dict({name: t.float() for name, t in safetensors.torch.load_file(beatnet.WEIGHTS).items()})
+    if begin:
+        net.load_state_dict({name: t.float() for name, t in safetensors.torch.load_file(begin).items()})
     often_S = _by_metre(triplets)
     print(f"{sum(p.numel() for p in net.parameters())} weights, {len(triplets)} triplets", flush=True)
     optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.01)
@@ -70,14 +85,13 @@ def train(triplets: Triplets, steps: int, rate: float, on: bool) -> None:
         if step % 50 == 49:
             print(f"{step + 1} {time.perf_counter() - begun:.0f} s: beat, downbeat, tempo, key", sums / 50, flush=True)
             sums[:] = 0.0
-            _keep(net)
-    _keep(net)
+            _keep(net, out)
+    _keep(net, out)
 
 
-def _keep(net: beatnet.BeatNet) -> None:
-    beatnet.WEIGHTS.parent.mkdir(exist_ok=True)
+def _keep(net: beatnet.BeatNet, out: Path) -> None:
     halves = {name: tensor.half().contiguous() for name, tensor in net.state_dict().items()}
-    safetensors.torch.save_file(halves, beatnet.WEIGHTS)
+    disk.write_bytes(out, safetensors.torch.save(halves))
 
 
 def _losses(net: beatnet.BeatNet, heard: Features, known: "Known") -> list[Tensor]:

@@ -48,10 +48,6 @@ class Grid(NamedTuple):
         """Seconds of a bar."""
         return self.beats_per_bar * 60.0 / self.tempo_bpm
 
-    def downbeats_s(self, seconds: float) -> np.ndarray:
-        """Of all bars that begin within so many seconds."""
-        return np.arange(self.downbeat_s, seconds, self.bar_s)
-
 
 def find(pulse: Pulse, seconds: float | None = None) -> Grid:
     """The grid of a clip of at least a few beats. `seconds`: how long the clip is exactly, where all of it was heard;
