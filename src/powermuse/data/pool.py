@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
-from multiprocessing.process import BaseProcess
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 import torch
@@ -28,7 +28,9 @@ def in_order(
         begin(*given)
         yield from (work(*item) for item in items)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (begin, *given)) as pool:
+    context = get_context("spawn")
+    lifeline, end = context.Pipe(duplex=False)
+    with end, lifeline, ProcessPoolExecutor(workers, context, _start, (lifeline, begin, *given)) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
@@ -42,8 +44,11 @@ def in_order(
             raise BadInput(
                 "a worker process died (out of memory?); run the same command again, or with fewer --workers"
             ) from None
+        except BaseException:  # an interrupt, or nobody wants the rest: what is in hand is given up
+            end.close()
+            raise
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def cores() -> int:
@@ -64,14 +69,14 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start(begin: Callable[..., None], *given: Any) -> None:
-    """Begins a process of the pool: one thread each, and an end where the process that began it ends."""
+def _start(lifeline: Connection, begin: Callable[..., None], *given: Any) -> None:
+    """Begins a process of the pool: one thread each, and an end where the one that began it ends or lets go of it."""
     torch.set_num_threads(1)
-    if (parent := parent_process()) is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     begin(*given)
 
 
-def _end_with(parent: BaseProcess) -> None:
-    parent.join()
+def _end_with(lifeline: Connection) -> None:
+    """Nothing is ever sent: what comes is the end of the pipe."""
+    lifeline.poll(None)
     os._exit(1)
