@@ -1,6 +1,6 @@
 """Trains the net of `powermuse.audio.beatnet` on rendered triplets, and measures what is heard with it:
 
-    python bench/align.py train TRIPLETS [--steps 2400] [--begin FILE] [--out FILE]   # some 25 min on one core
+    python bench/align.py train TRIPLETS ... [--steps 2400] [--begin FILE] [--out FILE]   # some 25 min on one core
     python bench/align.py test TRIPLETS [--split val] [--whole]  # tempo, downbeat and key of clips that are known
     python bench/align.py tell SOUND ...                         # what is heard of sounds, as `compose` hears them
 
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--whole", action="store_true", help="test on whole clips, each of which begins with a bar")
     told = parser.parse_args()
     if told.what == "train":
-        train(Triplets(told.given[0], "train"), told.steps, told.rate, told.begin, Path(told.out))
+        train([Triplets(folder, "train") for folder in told.given], told.steps, told.rate, told.begin, Path(told.out))
     elif told.what == "test":
         test(Triplets(told.given[0], told.split, told.count), told.whole)
     else:
@@ -63,20 +63,20 @@ def tell(sound: str) -> None:
     print(f"{sound}: {seconds:.3f} s, {beats:.2f} beats, {heard.grid}, key {PITCH_NAMES[heard.tonic]} {heard.mode}")
 
 
-def train(triplets: Triplets, steps: int, rate: float, begin: str, out: Path) -> None:
+def train(folders: list[Triplets], steps: int, rate: float, begin: str, out: Path) -> None:
     torch.manual_seed(0)
     chance = np.random.default_rng(int(bool(begin)))
     net = beatnet.BeatNet()
     if begin:
         net.load_state_dict({name: t.float() for name, t in safetensors.torch.load_file(begin).items()})
-    often_S = _by_metre(triplets)
-    print(f"{sum(p.numel() for p in net.parameters())} weights, {len(triplets)} triplets", flush=True)
+    shown = Shown.of(folders)
+    print(f"{sum(p.numel() for p in net.parameters())} weights, {len(shown.triplets)} triplets", flush=True)
     optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.01)
     begun, sums = time.perf_counter(), np.zeros(4)
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / _WARMUP) * (0.5 + 0.5 * np.cos(np.pi * step / steps))
-        losses = _losses(net, *_batch(triplets, chance, often_S))
+        losses = _losses(net, *_batch(shown, chance))
         optimizer.zero_grad()
         torch.stack(losses).sum().backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -112,24 +112,38 @@ class Known(NamedTuple):
     keys_B: Tensor
 
 
-def _by_metre(triplets: Triplets) -> np.ndarray:
-    """Chances of the triplets."""
-    often_S = np.array([_OFTEN.get(triplets.origin(index)["rhythm_metre"], 1.0) for index in triplets.numbers])
-    return often_S / often_S.sum()
+class Shown(NamedTuple):
+    """The triplets of some folders, and how often each is shown."""
+
+    triplets: list[tuple[Triplets, int]]
+    often_S: np.ndarray
+
+    @classmethod
+    def of(cls, folders: list[Triplets]) -> "Shown":
+        """By their metres; invented rhythms, of which each metre has enough, as they come."""
+        found = [(folder, index) for folder in folders for index in folder.numbers]
+        told = (folder.origin(index) for folder, index in found)
+        often_S = np.array(
+            [1.0 if t["rhythm_family"] == "invented" else _OFTEN.get(t["rhythm_metre"], 1.0) for t in told]
+        )
+        return cls(found, often_S / often_S.sum())
+
+    def draw(self, chance: np.random.Generator) -> tuple[Triplets, int]:
+        """One of them."""
+        return self.triplets[int(chance.choice(len(self.triplets), p=self.often_S))]
 
 
-def _batch(triplets: Triplets, chance: np.random.Generator, often_S: np.ndarray) -> tuple[Features, Known]:
+def _batch(shown: Shown, chance: np.random.Generator) -> tuple[Features, Known]:
     """Stretches of one length of grooves, harmonies and truths, each faster or slower than it was played."""
     frames = int(chance.integers(_LEAST_FRAMES, _FRAMES + 1)) // 4 * 4
-    found = [_example(triplets, chance, often_S, frames) for _ in range(_BATCH)]
+    found = [_example(*shown.draw(chance), chance, frames) for _ in range(_BATCH)]
     onsets, chroma, beats, tempi = (torch.stack([each[i] for each in found]) for i in range(4))
     return Features(onsets, chroma, onsets[:, 0]), Known(beats, tempi, torch.tensor([each[4] for each in found]))
 
 
 def _example(
-    triplets: Triplets, chance: np.random.Generator, often_S: np.ndarray, frames: int
+    triplets: Triplets, index: int, chance: np.random.Generator, frames: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
-    index = int(chance.choice(triplets.numbers, p=often_S))
     truths = [f"truth.{k}" for k in range(triplets.truths(index))]
     role = str(chance.choice(["groove", "harmony", str(chance.choice(truths))], p=[0.45, 0.4, 0.15]))
     speed = float(np.exp(chance.uniform(*np.log(_STRETCHES))))

@@ -15,6 +15,7 @@ from powermuse.cli import main
 from powermuse.composing import factors, notes
 from powermuse.composing.composer import Composer
 from powermuse.data.render import midi
+from powermuse.metrics.judges import notes_basic_pitch
 from powermuse.types import BadInput, Clip
 
 Capture = pytest.CaptureFixture[str]
@@ -111,7 +112,22 @@ def test_without_being_asked_for_there_is_no_midi_and_a_foreign_one_is_left_alon
     assert (tmp_path / "blend.mid").read_bytes() == b"mine"
 
 
-def test_a_model_that_tells_no_notes_says_so_before_any_work(tmp_path, capsys: Capture):
+@pytest.mark.skipif(not notes_basic_pitch.is_there(), reason="basic-pitch is not installed")
+def test_notes_of_a_model_that_tells_none_are_those_that_basic_pitch_hears(shop, tmp_path, capsys: Capture):
+    assert compose(shop, tmp_path / "own.wav", "--midi") == 0
+    assert told(tmp_path / "own.json")["notes_by"] == "score"
+    sounds.write(tmp_path / "chords.wav", sounds.strummed(2.0, 120.0))
+    mix = [str(tmp_path / "chords.wav")] * 2 + ["-o", str(tmp_path / "mix.wav"), "--model", "starter", "--align", "off"]
+    assert main(["compose", *mix, "--midi"]) == 0
+    report = told(tmp_path / "mix.json")
+    (channel,) = midi.read((tmp_path / "mix.mid").read_bytes()).channels
+    assert report["notes_by"] == "basic-pitch" and report["notes"] == len(channel.notes)
+    assert {note.pitch % 12 for note in channel.notes} >= {0, 4, 7}, "C major"
+    assert f"{len(channel.notes)} notes, as basic-pitch hears them\n" in capsys.readouterr().out
+
+
+def test_a_model_that_tells_no_notes_says_so_before_any_work(tmp_path, monkeypatch, capsys: Capture):
+    monkeypatch.setattr(notes_basic_pitch, "is_there", lambda: False)
     assert (
         main(["compose", "gone.wav", "gone.ogg", "-o", str(tmp_path / "blend.wav"), "--model", "starter", "--midi"])
         == 2

@@ -20,6 +20,7 @@ from powermuse.audio import clips, files
 from powermuse.composing import report
 from powermuse.composing.composer import Blend, Composer
 from powermuse.metrics import rhythm
+from powermuse.metrics.judges import notes_basic_pitch
 from powermuse.types import BadInput
 
 
@@ -189,7 +190,8 @@ def test_with_midi_it_is_all_four_or_none(blend, tmp_path, suffix):
     assert [p.name for p in tmp_path.glob("none*")] == [f"none{suffix}"]
 
 
-def test_midi_of_a_composer_that_tells_no_notes_is_refused_and_nothing_written(blend, tmp_path):
+def test_midi_of_a_composer_that_tells_no_notes_is_refused_and_nothing_written(blend, tmp_path, monkeypatch):
+    monkeypatch.setattr(notes_basic_pitch, "is_there", lambda: False)
     with pytest.raises(BadInput, match="does not tell the notes"):
         report.write(blend, str(tmp_path / "out.wav"), midi=True)
     assert not list(tmp_path.iterdir())

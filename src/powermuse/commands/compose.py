@@ -49,8 +49,8 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
     )  # fmt: skip
     command.add_argument(
         "--midi", action="store_true",
-        help="write the notes that are composed as MIDI too (OUT's name with .mid); a model without that exits with "
-        "status 2",
+        help="write the notes that are composed as MIDI too (OUT's name with .mid); of a model that tells none, those "
+        "that basic-pitch hears, where it is installed",
     )  # fmt: skip
     command.add_argument(
         "--variations", type=int, default=1, metavar="N",
@@ -160,7 +160,8 @@ def _one(options: argparse.Namespace, model: Any, seed: int, out: str) -> None:
     print(f"{file['sample_rate_hz']} Hz, {_CHANNELS[file['channels']]}, nothing above {file['band_limit_hz']} Hz")
     print(f"report and picture: {', '.join(map(str, report_paths(out)))}")
     if options.midi:
-        print(f"MIDI: {notes.midi_path(out)}, {told['notes']} notes")
+        heard = "" if told["notes_by"] == "score" else f", as {told['notes_by']} hears them"
+        print(f"MIDI: {notes.midi_path(out)}, {told['notes']} notes{heard}")
 
 
 def _wish(options: argparse.Namespace) -> Any:

@@ -1,4 +1,4 @@
-"""The notes of a composition, as it was played from its score, and a standard MIDI file of them.
+"""The notes of a composition, as it was played from its score or as basic-pitch hears it, and a standard MIDI file.
 
 How well they are those of the truth is measured by `python bench/notes.py MODEL TRIPLETS`.
 """
@@ -12,9 +12,12 @@ import mido
 import numpy as np
 
 from powermuse import recipe, weights
+from powermuse.audio import files
 from powermuse.audio.align import Bars
+from powermuse.audio.features import SAMPLE_RATE_HZ
 from powermuse.composing.composer import Blend
 from powermuse.data.rolls import LOW_PITCH
+from powermuse.metrics.judges import notes_basic_pitch
 from powermuse.types import BadInput
 
 _SOFTEST, _LOUDEST = 48, 120
@@ -33,10 +36,41 @@ class Note(NamedTuple):
 
 
 def check_told(model: str) -> None:
-    """Raises BadInput where a model, by its name or folder, does not tell the notes that it composes."""
+    """Raises BadInput where a model, by its name or folder, does not tell the notes that it composes, and nothing is
+    here to hear them."""
     run = recipe.load(str(weights.find_model(model) / "recipe.yaml"))
-    if run.composer != "flow":
-        raise BadInput(f"--midi: model {model} does not tell the notes that it composes; one with composer=flow does")
+    if run.composer != "flow" and not notes_basic_pitch.is_there():
+        raise BadInput(f"--midi: {_untold(model)}")
+
+
+def _untold(model: str) -> str:
+    return (
+        f"model {model} does not tell the notes that it composes; one with composer=flow does, and basic-pitch would "
+        "hear them (the extra powermuse[judges], and pip install --no-deps basic-pitch==0.4.0)"
+    )
+
+
+class Written(NamedTuple):
+    """The notes of a blend and who says so."""
+
+    notes: list[Note]
+    by: str
+
+
+def written(blend: Blend) -> Written:
+    """The notes of the composer's own score, else those that basic-pitch hears in the blend (Bittner et al., ICASSP
+    2022). Raises BadInput where there is neither."""
+    if (own := played(blend)) is not None:
+        return Written(own, "score")
+    if not notes_basic_pitch.is_there():
+        raise BadInput(_untold(blend.model.source))
+    wav_N = files.resample(blend.wav_CN, blend.sample_rate_hz, SAMPLE_RATE_HZ).mean(axis=0)
+    spread = _LOUDEST - _SOFTEST
+    heard = (
+        Note(event.start_s, event.end_s, event.pitch, _SOFTEST + round(spread * min(event.strength, 1.0)))
+        for event in notes_basic_pitch.events(wav_N)
+    )
+    return Written(sorted(heard, key=lambda note: (note.pitch, note.start_s)), "basic-pitch")
 
 
 def played(blend: Blend) -> list[Note] | None:

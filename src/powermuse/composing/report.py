@@ -32,9 +32,12 @@ def write(
     """Writes the wave, its JSON, its picture and, where wanted, its MIDI file: all or none. Returns the report, with
     the `request` that it answers where there is one.
 
-    Raises BadInput where MIDI is wanted of a composer that tells no notes.
+    Raises BadInput where MIDI is wanted of a composer that tells no notes, and basic-pitch is not installed.
     """
     report = {**describe(blend), "file": formats.told(blend, form), **({"request": request} if request else {})}
+    written = notes.written(blend) if midi else None
+    if written is not None:
+        report |= {"notes": len(written.notes), "notes_by": written.by}
     wav_CN, rate_hz = formats.written(blend, form)
     report_file, picture_file = report_paths(out)
     midi_file = notes.midi_path(out)
@@ -46,7 +49,7 @@ def write(
             Path(out): files.encoded(wav_CN, rate_hz, out),
             report_file: json.dumps(told, indent=1).encode(),
             picture_file: draw(blend, report),
-            **({midi_file: _midi(blend)} if midi else {}),
+            **({midi_file: _midi(blend, written.notes)} if written is not None else {}),
         }
     )
     if outdated:
@@ -54,10 +57,7 @@ def write(
     return report
 
 
-def _midi(blend: Blend) -> bytes:
-    played = notes.played(blend)
-    if played is None:
-        raise BadInput(f"model {blend.model.source} does not tell the notes that it composes")
+def _midi(blend: Blend, played: list[notes.Note]) -> bytes:
     bars = None if blend.alignment is None else blend.alignment.bars
     return notes.midi(played, blend.wav_CN.shape[1] / blend.sample_rate_hz, bars)
 

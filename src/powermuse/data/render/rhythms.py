@@ -57,7 +57,11 @@ def draw(chance: random.Random, split: Split, metre: Metre | None = None) -> Rhy
     """A rhythm of our own of a family of the split, in a given metre where one is given."""
     names = [n for n, f in FAMILIES.items() if f.split == split and metre in (None, METRES[f.metre])]
     name = chance.choice(names)
-    family = FAMILIES[name]
+    return of_family(chance, name, FAMILIES[name])
+
+
+def of_family(chance: random.Random, name: str, family: Family) -> Rhythm:
+    """A rhythm of a family: one row of each voice, in phrases, as a drummer plays it."""
     tempo_bpm = chance.uniform(*family.tempo_bpm)
     own_metre = METRES[family.metre]
     bars = _whole_phrases(tempo_bpm, own_metre)
