@@ -26,6 +26,10 @@ _CHANGES_FRAMES = (4, 16)
 """Chroma is compared with what it was so many frames ago: 53 and 213 ms."""
 _ROWS = features.ONSET_BANDS + 2 * len(_CHANGES_FRAMES)
 _FAINT = 1e-6
+_SPEEDS = (1.0, 0.82, 0.9, 1.11, 1.22)
+"""Clips are heard at, the first as they are: what is found at all of them is oftener right (`bench/align.py`)."""
+_SURE = 9.0
+"""Log odds beyond which a single hearing is not believed."""
 SLOWEST_BPM, FASTEST_BPM = 30.0, 240.0
 BINS_AN_OCTAVE = 24
 BINS = 3 * BINS_AN_OCTAVE + 1
@@ -113,15 +117,39 @@ def _rows(onsets_BKT: Tensor, chroma_BPT: Tensor) -> Tensor:
 
 
 def hear(heard: Features) -> list[Pulse]:
-    """Of each clip of a batch. Raises FileNotFoundError where the weights of the package are missing."""
+    """Of each clip of a batch, listened to at several speeds, whose log odds are averaged. Raises FileNotFoundError
+    where the weights of the package are missing."""
     net = _trained()
     with torch.inference_mode():
-        heads = net(heard.onsets_BKT, heard.chroma_BPT)
-    beats_B2T, tempo_BS = heads.beats_B2T.sigmoid().numpy(), heads.tempo_BS.softmax(dim=-1).numpy()
-    keys_BPM = heads.keys_BPM.flatten(1).softmax(dim=-1).view_as(heads.keys_BPM).numpy()
+        found = [_at_speed(net, heard, speed) for speed in _SPEEDS]
+    beats_B2T = torch.stack([heads.beats_B2T for heads in found]).mean(dim=0).sigmoid().numpy()
+    tempo_BS = torch.stack([heads.tempo_BS for heads in found]).mean(dim=0).softmax(dim=-1).numpy()
+    keys_BPM = found[0].keys_BPM.flatten(1).softmax(dim=-1).view_as(found[0].keys_BPM).numpy()
     return [
         Pulse(beats[0], beats[1], tempo, key) for beats, tempo, key in zip(beats_B2T, tempo_BS, keys_BPM, strict=True)
     ]
+
+
+def _at_speed(net: BeatNet, heard: Features, speed: float) -> Heads:
+    """What is heard of clips that are played so much faster, told of the clips as they are."""
+    frames = heard.onsets_BKT.shape[-1]
+    if speed == 1.0:
+        return _bounded(net(heard.onsets_BKT, heard.chroma_BPT))
+    played = max(1, round(frames / speed))
+    heads = _bounded(net(_lasting(heard.onsets_BKT, played), _lasting(heard.chroma_BPT, played)))
+    octaves_S = np.log2(tempi_bpm())
+    rows = [np.interp(octaves_S + np.log2(frames / played), octaves_S, row) for row in heads.tempo_BS.numpy()]
+    return Heads(_lasting(heads.beats_B2T, frames), torch.from_numpy(np.stack(rows)).float(), heads.keys_BPM)
+
+
+def _bounded(heads: Heads) -> Heads:
+    """No single hearing outvotes the others."""
+    return heads._replace(beats_B2T=heads.beats_B2T.clamp(-_SURE, _SURE), tempo_BS=heads.tempo_BS.log_softmax(dim=-1))
+
+
+def _lasting(rows_BRT: Tensor, frames: int) -> Tensor:
+    """Rows over so many frames."""
+    return nn.functional.interpolate(rows_BRT, size=frames, mode="linear", align_corners=False)
 
 
 @lru_cache(maxsize=1)

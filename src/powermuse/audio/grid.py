@@ -1,8 +1,9 @@
 """From the pulse of a clip to a grid: one tempo, where the bars begin, and how sure that is.
 
 A clip that is to be put on another's bars has one tempo, or nearly so: of all grids of equal beats between 40 and 240 a
-minute the one is taken whose beats are heard (precision) and that leaves no heard beat out (recall), so that half and
-double tempo are worse than the tempo itself.
+minute, and of bars of three and four of them, the likeliest is taken. What a grid says is that there are beats and
+downbeats where it has them, each for the logarithm of the odds that the net gives it, and a tempo, for the logarithm of
+what the net gives that (as of a bar pointer model whose tempo does not change: Whiteley, Cemgil & Godsill, ISMIR 2006).
 """
 
 from typing import NamedTuple
@@ -14,23 +15,34 @@ from powermuse.audio.beatnet import Pulse
 from powermuse.audio.clock import FRAME_RATE_HZ
 
 SLOWEST_BPM, FASTEST_BPM = 40.0, 240.0
-_FINER = 41
+_COARSE_FRAMES, _FINE_FRAMES = 2.0, 0.25
+"""Steps between the phases that are looked at: of all tempi, and near the likeliest."""
+_LIKELY = 8
+"""Tempi whose bars are looked at, and how far they are from each other."""
+_APART = 0.015
+_FINER, _DRIFT = 41, 4.0
+"""Tempi near the likeliest that are looked at, and by how many frames they drift from it to the end of the clip."""
+_NEAR_FRAMES = 2
+"""A beat of the grid may be heard so many frames earlier or later."""
+_LEAST, _SURE = 1e-4, 6.0
+"""Odds are not believed beyond these: a probability, a logarithm of odds."""
+_TEMPO_WEIGHT = 2.0
 _REACH_FRAMES = 3
 """A beat 40 ms from a grid's is met a quarter, one at its very place whole: of two grids that meet all the nearer."""
 _PEAK_FRAMES = 3
 BARS = (3, 4)
 """Beats of a bar that are looked for: bars of two are taken two at a time, bars of six as two of three."""
 _AT_THE_BEGINNING_S = 0.07
-_FROM_THE_BEGINNING = 1.25
-"""What is cut out of music begins with a bar oftener than not: where it may, so much better is a grid that says so."""
+_FROM_THE_BEGINNING = 0.7
+"""What is cut out of music begins with a bar oftener than not: so much is added to a grid that says so."""
 _OFF_BEATS = 0.1
 """How far from whole beats the length of a loop may seem to be."""
 _NEARLY = 0.7
 _FOR_A_LOOP = 0.1
 """What is added to the confidence where a clip is as long as whole bars: few are by chance."""
 _WHATEVER_THE_TEMPO = 0.6
-"""What a grid counts whose tempo the clip as a whole does not suggest."""
-_LEAST = 1e-9
+"""What half or double tempo counts where the clip as a whole does not suggest it."""
+_FAINT = 1e-9
 
 
 class Grid(NamedTuple):
@@ -52,88 +64,165 @@ class Grid(NamedTuple):
 def find(pulse: Pulse, seconds: float | None = None) -> Grid:
     """The grid of a clip of at least a few beats. `seconds`: how long the clip is exactly, where all of it was heard;
     one that is whole bars long is taken for a loop, its tempo for what makes it so."""
-    peaks_T, downs_T = _peaks(pulse.beat_T), _peaks(pulse.downbeat_T)
-    # So fine that of two tempi beside each other one drifts a frame at most from where the beats are, in the end.
-    step = 1.0 / max(len(peaks_T), 100)
-    tempi = np.exp(np.arange(np.log(SLOWEST_BPM), np.log(FASTEST_BPM), step))
-    near_T = _within_reach(peaks_T)
-    combs = [_at_tempo(near_T, peaks_T, bpm, 1) for bpm in tempi]
-    best = combs[int(np.argmax(np.array([comb.score for comb in combs]) * _likely(pulse.tempo_S, tempi)))]
-    finer = best.tempo_bpm * np.exp(np.linspace(-step, step, _FINER))
-    best = max((_at_tempo(near_T, peaks_T, bpm, 4) for bpm in finer), key=lambda found: found.score)
-    loop = _as_loop(best, near_T, peaks_T, seconds) if seconds is not None else None
-    chosen = loop or best
-    beats_per_bar, first = _bars(_within_reach(downs_T), chosen, seconds if loop else None)
-    return Grid(float(chosen.tempo_bpm), beats_per_bar, float(first / FRAME_RATE_HZ), float(chosen.score))
-
-
-def _likely(tempo_S: np.ndarray, tempi: np.ndarray) -> np.ndarray:
-    """What each tempo counts for what the whole of the clip sounds like: 1 for the likeliest."""
-    share_S = np.interp(np.log2(tempi), np.log2(beatnet.tempi_bpm()), tempo_S / max(float(tempo_S.max()), _LEAST))
-    found: np.ndarray = _WHATEVER_THE_TEMPO + (1.0 - _WHATEVER_THE_TEMPO) * share_S
-    return found
+    beat_T, downbeat_T = _log_odds(pulse.beat_T), _log_odds(pulse.downbeat_T)
+    near_T, downs_T = _within(beat_T), _within(downbeat_T)
+    likeliest = max(_likely(near_T, pulse.tempo_S), key=lambda comb: comb.score + _bars(downs_T, comb, None).score)
+    clear = _Clear(peaks_T := _peaks(pulse.beat_T), _within_reach(peaks_T))
+    placed, _ = _finely(likeliest, clear)
+    bar = _bars(downs_T, placed, None)  # however many beats are counted in it, it begins where it begins
+    chosen, confidence = _finely(_counted(placed, clear, pulse.tempo_S), clear)
+    loop = None if seconds is None else _as_loop(chosen, confidence, clear, seconds)
+    if loop is not None:
+        chosen, confidence = loop, min(1.0, confidence + _FOR_A_LOOP)
+        bar = _bars(downs_T, loop, seconds)
+    return Grid(float(chosen.tempo_bpm), bar.beats, bar.first / FRAME_RATE_HZ, confidence)
 
 
 class _Comb(NamedTuple):
-    """Equal beats: their tempo, the first in frames, and their F-measure."""
+    """Equal beats: their tempo, the first in frames, and the logarithm of their odds."""
 
     tempo_bpm: float
     phase: float
     score: float
 
 
-def _at_tempo(near_T: np.ndarray, peaks_T: np.ndarray, tempo_bpm: float, phases_a_frame: int) -> _Comb:
+class _Clear(NamedTuple):
+    """The beats that are heard, by how clearly: peaks, and the peak within reach of each frame."""
+
+    peaks_T: np.ndarray
+    near_T: np.ndarray
+
+
+class _Bar(NamedTuple):
+    """Beats of a bar, the first downbeat in frames, and the logarithm of the odds of all downbeats."""
+
+    beats: int
+    first: float
+    score: float
+
+
+def _log_odds(chance_T: np.ndarray) -> np.ndarray:
+    sure_T = chance_T.clip(_LEAST, 1.0 - _LEAST)
+    odds_T: np.ndarray = np.log(sure_T / (1.0 - sure_T)).clip(-_SURE, _SURE)
+    return odds_T
+
+
+def _within(odds_T: np.ndarray) -> np.ndarray:
+    """The best within reach of each frame."""
+    best_T: np.ndarray = _windows(odds_T, _NEAR_FRAMES).max(axis=-1)
+    return best_T
+
+
+def _likely(near_T: np.ndarray, tempo_S: np.ndarray) -> list[_Comb]:
+    """The best combs of all tempi, each another tempo."""
+    # So fine that of two tempi beside each other one drifts a frame at most from where the beats are, in the end.
+    tempi = np.exp(np.arange(np.log(SLOWEST_BPM), np.log(FASTEST_BPM), _step(near_T)))
+    combs = [_at_tempo(near_T, bpm) for bpm in tempi]
+    combs = [comb._replace(score=comb.score + _of_tempo(tempo_S, comb.tempo_bpm)) for comb in combs]
+    kept: list[_Comb] = []
+    for comb in sorted(combs, key=lambda found: -found.score):
+        if all(abs(np.log(comb.tempo_bpm / other.tempo_bpm)) > _APART for other in kept):
+            kept.append(comb)
+        if len(kept) == _LIKELY:
+            break
+    return kept
+
+
+def _counted(comb: _Comb, clear: _Clear, tempo_S: np.ndarray) -> _Comb:
+    """The comb at half its tempo, at its own or at double: as one would count. What is told by the odds is where beats
+    are; of how many to count, F-measure and the sound of the whole clip tell more (`bench/align.py`)."""
+    likely_S = tempo_S / max(float(tempo_S.max()), _FAINT)
+    best, most = comb, -1.0
+    for bpm in (comb.tempo_bpm * times for times in (0.5, 1.0, 2.0)):
+        if SLOWEST_BPM <= bpm <= FASTEST_BPM:
+            phases_P = np.arange(0.0, 60.0 * FRAME_RATE_HZ / bpm, _COARSE_FRAMES / 4)
+            met_P = _f_measures(clear, bpm, phases_P)
+            likely = np.interp(np.log2(bpm), np.log2(beatnet.tempi_bpm()), likely_S)
+            if (score := met_P.max() * (_WHATEVER_THE_TEMPO + (1.0 - _WHATEVER_THE_TEMPO) * likely)) > most:
+                most, best = score, comb._replace(tempo_bpm=bpm, phase=float(phases_P[met_P.argmax()]))
+    return best
+
+
+def _finely(comb: _Comb, clear: _Clear) -> tuple[_Comb, float]:
+    """The tempo and the phase near a comb's whose beats are met best at their very places, with their F-measure."""
+    best, most = comb, -1.0
+    for bpm in comb.tempo_bpm * np.exp(np.linspace(-_DRIFT, _DRIFT, _FINER) * _step(clear.near_T)):
+        phases_P = np.arange(0.0, 60.0 * FRAME_RATE_HZ / bpm, _FINE_FRAMES)
+        met_P = _f_measures(clear, bpm, phases_P)
+        if met_P.max() > most:
+            most = float(met_P.max())
+            best = comb._replace(tempo_bpm=float(bpm), phase=float(phases_P[met_P.argmax()]))
+    return best, most
+
+
+def _step(near_T: np.ndarray) -> float:
+    return 1.0 / max(len(near_T), 100)
+
+
+def _of_tempo(tempo_S: np.ndarray, tempo_bpm: float) -> float:
+    """What a tempo counts for what the whole of the clip sounds like."""
+    chance = np.interp(np.log2(tempo_bpm), np.log2(beatnet.tempi_bpm()), tempo_S)
+    return float(_TEMPO_WEIGHT * np.log(max(chance, _LEAST)))
+
+
+def _at_tempo(odds_T: np.ndarray, tempo_bpm: float) -> _Comb:
     """The best phase of a tempo."""
-    phases_P = np.arange(0.0, 60.0 * FRAME_RATE_HZ / tempo_bpm, 1.0 / phases_a_frame)
-    score_P = _scores(near_T, peaks_T, tempo_bpm, phases_P)
+    phases_P = np.arange(0.0, 60.0 * FRAME_RATE_HZ / tempo_bpm, _COARSE_FRAMES)
+    score_P = odds_T[_places(tempo_bpm, phases_P, len(odds_T))].sum(axis=1)
     best = int(score_P.argmax())
     return _Comb(tempo_bpm, float(phases_P[best]), float(score_P[best]))
 
 
-def _scores(near_T: np.ndarray, peaks_T: np.ndarray, tempo_bpm: float, phases_P: np.ndarray) -> np.ndarray:
+def _places(tempo_bpm: float, phases_P: np.ndarray, frames: int) -> np.ndarray:
+    """Frames [P, beats] of the beats of each phase, as many of each."""
+    period = 60.0 * FRAME_RATE_HZ / tempo_bpm
+    places_PB: np.ndarray = phases_P[:, None] + period * np.arange(max(1, int(frames / period)))
+    return places_PB.round().astype(np.int64).clip(0, frames - 1)
+
+
+def _f_measures(clear: _Clear, tempo_bpm: float, phases_P: np.ndarray) -> np.ndarray:
     """F-measure of each phase. Precision is how well the beats of the grid are met; recall weighs each heard beat by
     how clear it is, twice, so that many faint ones do not ask for a denser grid."""
-    period = 60.0 * FRAME_RATE_HZ / tempo_bpm
-    count = max(1, int(len(near_T) / period))
-    places_PB = (phases_P[:, None] + period * np.arange(count)).round().astype(np.int64).clip(0, len(near_T) - 1)
-    met_PB = near_T[places_PB]
+    met_PB = clear.near_T[_places(tempo_bpm, phases_P, len(clear.near_T))]
     precision_P = met_PB.mean(axis=1)
-    recall_P = np.minimum(1.0, np.square(met_PB).sum(axis=1) / max(float(np.square(peaks_T).sum()), _LEAST))
-    found: np.ndarray = 2.0 * precision_P * recall_P / np.maximum(precision_P + recall_P, _LEAST)
+    recall_P = np.minimum(1.0, np.square(met_PB).sum(axis=1) / max(float(np.square(clear.peaks_T).sum()), _FAINT))
+    found: np.ndarray = 2.0 * precision_P * recall_P / np.maximum(precision_P + recall_P, _FAINT)
     return found
 
 
-def _as_loop(best: _Comb, near_T: np.ndarray, peaks_T: np.ndarray, seconds: float) -> _Comb | None:
+def _as_loop(best: _Comb, confidence: float, clear: _Clear, seconds: float) -> _Comb | None:
     """The same beats from the very beginning to the very end of the clip, where they come to whole bars and are met
     there nearly as well."""
     beats = round(best.tempo_bpm * seconds / 60.0)
     if beats == 0 or abs(best.tempo_bpm * seconds / 60.0 - beats) > _OFF_BEATS or all(beats % n for n in BARS):
         return None
     exact_bpm = 60.0 * beats / seconds
-    score = float(_scores(near_T, peaks_T, exact_bpm, np.zeros(1))[0])
-    return _Comb(exact_bpm, 0.0, min(1.0, best.score + _FOR_A_LOOP)) if score >= _NEARLY * best.score else None
+    met = float(_f_measures(clear, exact_bpm, np.zeros(1))[0])
+    return best._replace(tempo_bpm=exact_bpm, phase=0.0) if met >= _NEARLY * confidence else None
 
 
-def _bars(downbeat_T: np.ndarray, comb: _Comb, loop_s: float | None) -> tuple[int, float]:
-    """Beats of a bar, and the first downbeat in frames: of all, those whose downbeats are heard and leave none out; a
-    loop of so many seconds is whole bars, and begins with one."""
+def _bars(near_T: np.ndarray, comb: _Comb, loop_s: float | None) -> _Bar:
+    """The likeliest bars of beats; a loop of so many seconds is whole bars, and begins with one."""
     period, phase = 60.0 * FRAME_RATE_HZ / comb.tempo_bpm, comb.phase
     if period - phase <= _REACH_FRAMES:  # a beat a moment before the clip begins is that of its beginning
         phase -= period
-    places_B = (phase + period * np.arange(max(1, int((len(downbeat_T) - 1 - phase) / period) + 1))).round()
-    heard_B = downbeat_T[places_B.astype(np.int64).clip(0, len(downbeat_T) - 1)]
-    heard = max(float(heard_B.sum()), _LEAST)
+    places_B = (phase + period * np.arange(max(1, int((len(near_T) - 1 - phase) / period) + 1))).round()
+    odds_B = near_T[places_B.astype(np.int64).clip(0, len(near_T) - 1)]
     count = 0 if loop_s is None else round(comb.tempo_bpm * loop_s / 60.0)
-    best = (-1.0, BARS[-1], 0)
-    for beats in (n for n in BARS if count % n == 0):
-        for first in range(min(beats, len(heard_B)) if loop_s is None else 1):
-            met, recall = heard_B[first::beats].mean(), heard_B[first::beats].sum() / heard
-            score = 2.0 * met * recall / max(met + recall, _LEAST)
-            if first == 0 and phase <= _AT_THE_BEGINNING_S * FRAME_RATE_HZ:
-                score *= _FROM_THE_BEGINNING
-            best = max(best, (score, beats, first))
-    _, beats, first = best
-    return beats, max(0.0, phase + first * period)
+    at_the_beginning = phase <= _AT_THE_BEGINNING_S * FRAME_RATE_HZ
+    return max(
+        (
+            _Bar(
+                beats,
+                max(0.0, phase + first * period),
+                float(odds_B[first::beats].sum()) + _FROM_THE_BEGINNING * (first == 0 and at_the_beginning),
+            )
+            for beats in BARS
+            if count % beats == 0
+            for first in range(min(beats, len(odds_B)) if loop_s is None else 1)
+        ),
+        key=lambda found: found.score,
+    )
 
 
 def _peaks(chance_T: np.ndarray) -> np.ndarray:
