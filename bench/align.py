@@ -203,11 +203,14 @@ def test(triplets: Triplets, whole: bool) -> None:
         _tell(role, np.array(rows), np.array(keys))
 
 
-def _errors(found: grid.Grid, beats: tuple, tempo_bpm: float, begin_s: float) -> tuple[float, float, float]:
-    """Share by which the tempo is off, the same but for factors of two, and seconds from the nearest true downbeat."""
+def _errors(found: grid.Grid, beats: tuple, tempo_bpm: float, begin_s: float) -> tuple[float, float, float, float]:
+    """Share by which the tempo is off, the same but for factors of two, but for half, double, a third and three times
+    (Accuracy 2 of Gouyon et al., IEEE TASLP 2006), and seconds from the nearest true downbeat."""
     ratio = found.tempo_bpm / tempo_bpm
     downs = np.array([beat.time_s for beat in beats if beat.is_downbeat])
-    return abs(ratio - 1.0), abs(nearest_speed(ratio) - 1.0), float(np.abs(downs - begin_s - found.downbeat_s).min())
+    either = min(abs(ratio * times - 1.0) for times in (1 / 3, 0.5, 1.0, 2.0, 3.0))
+    down = float(np.abs(downs - begin_s - found.downbeat_s).min())
+    return abs(ratio - 1.0), abs(nearest_speed(ratio) - 1.0), either, down
 
 
 def _key_score(found: int, wanted: int) -> float:
@@ -223,10 +226,11 @@ def _key_score(found: int, wanted: int) -> float:
 
 
 def _tell(role: str, rows: np.ndarray, keys: np.ndarray) -> None:
-    tempo, octave, down, sure = rows.T
+    tempo, octave, either, down, sure = rows.T
     print(
         f"{role}: n {len(rows)}; tempo within 2 % on {(tempo <= 0.02).mean():.3f}, but for factors of two "
-        f"{(octave <= 0.02).mean():.3f}; downbeat within 70 ms on {(down <= 0.07).mean():.3f}"
+        f"{(octave <= 0.02).mean():.3f}, of three too {(either <= 0.02).mean():.3f}; downbeat within 70 ms on "
+        f"{(down <= 0.07).mean():.3f}"
     )
     if len(keys):
         print(f"  key right on {(keys == 1.0).mean():.3f}, by MIREX {keys.mean():.3f}")

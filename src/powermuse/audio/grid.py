@@ -26,7 +26,7 @@ _NEAR_FRAMES = 2
 """A beat of the grid may be heard so many frames earlier or later."""
 _LEAST, _SURE = 1e-4, 6.0
 """Odds are not believed beyond these: a probability, a logarithm of odds."""
-_TEMPO_WEIGHT = 2.0
+_TEMPO_WEIGHT = 4.0
 _REACH_FRAMES = 3
 """A beat 40 ms from a grid's is met a quarter, one at its very place whole: of two grids that meet all the nearer."""
 _PEAK_FRAMES = 3
