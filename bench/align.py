@@ -31,7 +31,7 @@ _HEARD = 900
 _BESIDE = 0.5
 """How much of a beat the frames before and after it are."""
 _WARMUP = 100
-_OFTEN = {"3/4": 2.5, "6/8": 4.0}
+_OFTEN = {"3/4": 2.5, "6/8": 6.0}
 """How much oftener than those in 4/4 the few triplets in other metres are shown."""
 
 

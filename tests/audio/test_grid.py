@@ -34,6 +34,17 @@ def test_the_tempo_and_the_bars_of_equal_beats_are_found(tempo_bpm, beats):
     assert found.confidence > 0.8
 
 
+def test_beats_are_counted_as_the_whole_clip_suggests_and_bars_begin_where_they_began():
+    """All of 160 beats a minute are heard, and the clip sounds like 80."""
+    heard = pulse(160.0, 4, first_s=0.6)
+    distance_S = np.abs(np.log2(beatnet.tempi_bpm() / 80.0))
+    likely_S = np.where(distance_S < 0.03, 0.9, np.where(np.abs(distance_S - 1.0) < 0.03, 0.05, 1e-4))
+    found = grid.find(heard._replace(tempo_S=likely_S / likely_S.sum()))
+    assert found.tempo_bpm == pytest.approx(80.0, rel=0.005)
+    assert found.downbeat_s == pytest.approx(0.6, abs=0.03)
+    assert grid.find(heard).tempo_bpm == pytest.approx(160.0, rel=0.005)
+
+
 def test_beats_before_the_first_bar_are_an_upbeat():
     """Two beats, then bars of three: the first downbeat is the third beat."""
     beats = pulse(120.0, 3, first_s=1.0)

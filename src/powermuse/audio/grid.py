@@ -27,6 +27,7 @@ _NEAR_FRAMES = 2
 _LEAST, _SURE = 1e-4, 6.0
 """Odds are not believed beyond these: a probability, a logarithm of odds."""
 _TEMPO_WEIGHT = 4.0
+"""What the tempo of the whole clip counts beside its beats."""
 _REACH_FRAMES = 3
 """A beat 40 ms from a grid's is met a quarter, one at its very place whole: of two grids that meet all the nearer."""
 _PEAK_FRAMES = 3
@@ -38,6 +39,7 @@ _FROM_THE_BEGINNING = 0.7
 _OFF_BEATS = 0.1
 """How far from whole beats the length of a loop may seem to be."""
 _NEARLY = 0.7
+"""How well the beats of a loop must be met, beside those of the clip as it was heard."""
 _FOR_A_LOOP = 0.1
 """What is added to the confidence where a clip is as long as whole bars: few are by chance."""
 _WHATEVER_THE_TEMPO = 0.6
@@ -46,12 +48,13 @@ _FAINT = 1e-9
 
 
 class Grid(NamedTuple):
-    """Equal beats from the first downbeat on (which lies within the first bar of the clip)."""
+    """Equal beats from the first downbeat on, which lies within the first bar of the clip, or the second where double
+    tempo is counted."""
 
     tempo_bpm: float
     beats_per_bar: int
     downbeat_s: float
-    """Of the first bar that begins in the clip."""
+    """Where the first bar begins that was found in the clip."""
     confidence: float
     """F-measure of the grid against what is heard, in [0, 1]: below .5 there is hardly a pulse."""
 

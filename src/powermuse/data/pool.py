@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
@@ -77,6 +77,7 @@ def _start(lifeline: Connection, begin: Callable[..., None], *given: Any) -> Non
 
 
 def _end_with(lifeline: Connection) -> None:
-    """Nothing is ever sent: what comes is the end of the pipe."""
-    lifeline.poll(None)
+    """Nothing is ever sent: what comes is the end of the pipe, which some systems tell by an error."""
+    with suppress(OSError):
+        lifeline.poll(None)
     os._exit(1)
