@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("runs")
     parser.add_argument("names", nargs="*", default=[])
     parser.add_argument("--singles", default="", help="recordings, prepared")
-    told = parser.parse_args()
+    told = parser.parse_intermixed_args()
     unknown = set(told.names) - VARIANTS.keys()
     if unknown:
         parser.error(f"no variant {', '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")

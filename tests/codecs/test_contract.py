@@ -63,6 +63,18 @@ def test_a_clip_in_a_batch_is_encoded_and_decoded_as_it_is_alone(codec, clips):
     assert (gap <= 0.02 * level + 1e-8).all()
 
 
+def test_clips_whose_notes_are_known_are_decoded_as_long_and_each_as_it_is_alone(codec, clips):
+    z = codec.encode(clips)
+    roll_BQT = torch.zeros(3, 88, z.shape[-1])
+    roll_BQT[0, 40, 10:], roll_BQT[1, [50, 57], 5:30] = 1.0, 2.0
+    together = codec.decode_played(z, roll_BQT)
+    assert together.shape == codec.decode(z).shape
+    alone = torch.cat([codec.decode_played(z[i : i + 1], roll_BQT[i : i + 1]) for i in range(3)])
+    gap, level = (x.square().mean(dim=(1, 2)).sqrt() for x in (together - alone, alone))
+    assert (gap <= 0.02 * level + 1e-8).all()
+    assert torch.equal(codec.decode_played(z, roll_BQT), together)
+
+
 def test_decoding_twice_gives_the_same_sound(codec, clips):
     z = codec.encode(clips)
     torch.rand(10)  # whatever else draws random numbers

@@ -65,6 +65,55 @@ def test_an_encoded_sine_is_decoded_at_its_pitch_and_level(codec, hz, peak):
     assert level_db(steady) == pytest.approx(20 * math.log10(peak) - 3.01, abs=1.0)
 
 
+def tones(*rows: int, samples: int = 48_000) -> Tensor:
+    """Notes of a piano by their row, six partials each, as loud as each other."""
+    time_s = torch.arange(samples, dtype=torch.float64) / 24_000
+    hz = [27.5 * 2 ** (row / 12) for row in rows]
+    waves = [torch.sin(2 * math.pi * k * each * time_s) / k for each in hz for k in range(1, 7)]
+    return (0.1 * torch.stack(waves).sum(0)).float()[None, None]
+
+
+def held(*rows: int, frames: int) -> Tensor:
+    roll_BQT = torch.zeros(1, 88, frames)
+    roll_BQT[0, list(rows)] = 1.0
+    roll_BQT[0, list(rows), 0] = 2.0
+    return roll_BQT
+
+
+def power_at(wav_BCN: Tensor, row: float) -> float:
+    """Of the fundamental of a row, in decibels."""
+    steady = wav_BCN[0, 0, 6_000:-6_000]
+    spectrum = torch.fft.rfft(steady * torch.hann_window(len(steady))).abs()
+    at = round(27.5 * 2 ** (row / 12) * len(steady) / 24_000)
+    return 20 * math.log10(spectrum[at - 2 : at + 3].max().item())
+
+
+def test_notes_that_are_known_are_told_from_their_neighbours_in_a_band(codec):
+    low, high = 24, 28  # A2 and C#3, 28 Hz apart
+    z = codec.encode(tones(low, high))
+    played = codec.decode_played(z, held(low, high, frames=z.shape[-1]))
+    plain = codec.decode(z)
+    between = [power_at(wav, low + 2) - max(power_at(wav, low), power_at(wav, high)) for wav in (played, plain)]
+    assert between[0] < -20 < between[1] + 10
+    assert abs(power_at(played, low) - power_at(played, high)) < 6
+
+
+def test_played_notes_have_the_latents_that_were_given(codec):
+    z = codec.encode(tones(24, 28, 43))
+    gap = codec.encode(codec.decode_played(z, held(24, 28, 43, frames=z.shape[-1]))) - z
+    assert gap[..., 5:-5].abs().mean() < 0.5
+    silent = codec.decode_played(torch.zeros(1, 128, 10), held(24, frames=10))
+    assert level_db(silent) < -100
+
+
+@pytest.mark.parametrize("rows", [(), (10, 47, 81)])
+def test_wrong_or_missing_notes_bend_the_sound_but_little(codec, music, rows):
+    z = codec.encode(music(2.0)[None])
+    played = codec.decode_played(z, held(*rows, frames=z.shape[-1]))
+    assert level_db(played) == pytest.approx(level_db(codec.decode(z)), abs=2.0)
+    assert (codec.encode(played) - z).abs().mean() < 1.0  # an unrelated clip is 2.8 away
+
+
 def test_more_phase_steps_make_a_sound_whose_spectrum_fits_better(music):
     z = MelCodec().encode(music(1.0)[None])
     gaps = [(MelCodec(c).encode(MelCodec(c).decode(z)) - z).abs().mean() for c in (Config(phase_steps=0), Config())]

@@ -218,3 +218,15 @@ def test_at_strength_0_a_factor_is_gone_with_all_that_tells_of_it(shop, factor, 
     groove, harmony = clip(1), clip(2)
     before, after = (model(groove, b)[1].blend_BDT for b in (harmony, harmony._replace(chroma_BPT=clip(3).chroma_BPT)))
     assert torch.allclose(before, after, atol=1e-2) is not changes
+
+
+def test_a_blend_is_decoded_with_the_notes_that_it_was_painted_from(shop, monkeypatch):
+    made = Composer(weights.load_model(str(shop / "model")), seed=2)
+    decode, heard = made.codec.decode_played, []
+    monkeypatch.setattr(made.codec, "decode_played", lambda z, roll: heard.append(roll) or decode(z, roll))
+    blend = made.compose(*(made.listen(shop / f"{name}.wav") for name in "ab"))
+    (roll_BQT,) = heard
+    sounds_QN, struck_QN = blend.score
+    assert sounds_QN.any() and roll_BQT.shape[-1] == blend.wav_CN.shape[-1] / 320
+    assert np.array_equal(roll_BQT[0, :, ::3] == 2, struck_QN)
+    assert np.array_equal(roll_BQT[0, :, 1::3] > 0, sounds_QN)

@@ -99,6 +99,20 @@ def test_decoded_pieces_join_without_a_click(monkeypatch, name):
     assert jumps(butted, [begin * 320 for begin in begins]) > 2  # what a click looks like
 
 
+def test_each_piece_is_decoded_with_its_own_notes(monkeypatch):
+    z, roll_BQT = codec("mel").encode(wav(4.0)), torch.zeros(1, 88, 300)
+    roll_BQT[0, 40, 150:] = 1.0
+    whole = streams.decode(z, codec("mel"), roll_BQT)
+    assert torch.equal(whole, codec("mel").decode_played(z, roll_BQT))
+    assert not torch.equal(whole, streams.decode(z, codec("mel")))
+    monkeypatch.setattr(streams, "PIECE_FRAMES", 100)
+    heard: list[Tensor] = []
+    watched = Watched(codec("mel"))
+    monkeypatch.setattr(watched, "decode_played", lambda z, roll: heard.append(roll) or watched.inner.decode(z))
+    streams.decode(z, watched, roll_BQT)
+    assert [part[0, 40].sum().item() for part in heard] == [0.0, 26.0, 100.0, 100.0]
+
+
 def test_an_exact_codec_gives_the_sound_back_in_pieces_too(monkeypatch):
     sound = wav(8.0)
     monkeypatch.setattr(streams, "PIECE_FRAMES", 100)

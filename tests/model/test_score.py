@@ -46,6 +46,14 @@ def test_a_note_begins_where_it_is_struck_and_sounds_while_it_holds(sounds, stri
     assert settled(sounds, strikes) == wanted
 
 
+def test_a_score_and_its_roll_are_the_same():
+    found = score.settled(chances([0, 0.9, 0.9, 0.9, 0.1], [0, 0.9, 0, 0.9, 0]), RECIPE)
+    roll_BQT = score.to_roll(found, 3, 14)
+    assert roll_BQT[0, ROW].tolist() == [0, 0, 0, 2, 1, 1, 1, 1, 1, 2, 1, 1, 0, 0]
+    again = score.of_roll(roll_BQT, 3)
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(again, found, strict=True))
+
+
 def test_bounds_are_those_of_the_recipe():
     told = ([0.0, 0.5, 0.3, 0.3], [0.0, 0.45, 0.0, 0.0])
     assert settled(*told) == ([], [])

@@ -20,6 +20,8 @@ from powermuse.types import BadInput
 THROUGH_CODEC = "truth through the codec"
 VERSION = "1"
 """Of the rivals and references: raise when one of them composes otherwise than before."""
+_PLAYED = "2"
+"""Of the composers that play from a score: raise when the same weights come to sound otherwise than before."""
 _REFERENCE_CODEC = "mel"
 
 
@@ -63,7 +65,7 @@ def of_model(name_or_folder: str, seed: int = 0) -> System:
     name = Path(name_or_folder).name
     identity = f"{disk.sha256(folder / 'model.safetensors')}/{seed}"
     if loaded.recipe.composer == "flow":  # whose recipe decides how it composes with the same weights
-        identity += f"/{disk.sha256(folder / 'recipe.yaml')}"
+        identity += f"/{disk.sha256(folder / 'recipe.yaml')}/{_PLAYED}"
     return System(name, "model", f"recipe {loaded.recipe.name}", identity, compose)
 
 

@@ -48,6 +48,11 @@ class Codec(nn.Module, ABC):
     def decode(self, z_BDT: Tensor) -> Tensor:
         """Waveforms wav_BCN, C = 1, N = T * hop_samples."""
 
+    def decode_played(self, z_BDT: Tensor, roll_BQT: Tensor) -> Tensor:
+        """`decode` of what is known to play these notes: [B, 88, T] from A0, 1 where one sounds in a frame, 2 where it
+        is struck. A codec that has no use for them decodes as ever."""
+        return self.decode(z_BDT)
+
     def keep_decoder(self) -> "Codec":
         """This codec, rid of what only `encode` needs where that is worth the memory."""
         return self

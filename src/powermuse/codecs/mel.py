@@ -3,6 +3,7 @@
 Encode: 128 Slaney mel bands of the power spectrum (STFT 1280 / hop 320 at 24 kHz), as decibels above a floor.
 Decode: the power spectrum by non-negative least squares on the relative error of each band (multiplicative updates;
 Lee & Seung, NIPS 2000), then phases by fast Griffin-Lim (Perraudin, Balazs & Søndergaard, WASPAA 2013), seeded.
+Where the notes are known, spectrum and phases begin at their partials (`audio.partials`), and few steps are enough.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from powermuse.audio import partials
 from powermuse.audio.spectra import istft, mel_filters, power_spectrum, stft
 from powermuse.codecs import Codec
 
@@ -18,6 +20,8 @@ _N_FFT = 1280
 _FLOOR_DB = -70.0
 # Decibels per latent unit: music at -20 dBFS then has RMS 5.7 (measured, see LOG.md).
 _DB_PER_UNIT = 3.3
+_PLAYED_INVERSION_STEPS, _PLAYED_PHASE_STEPS = 10, 2
+"""Where the notes are known: more of either are heard to change nothing (LOG.md)."""
 
 
 @dataclass(frozen=True)
@@ -59,38 +63,61 @@ class MelCodec(Codec):
 
     def decode(self, z_BDT: Tensor) -> Tensor:
         """z [B, 128, T] -> [B, 1, T * 320]. Gradients reach z by the magnitudes; the phases found are constants."""
-        power_BMT = self.floor * (torch.pow(10.0, z_BDT.clamp_min(0.0) * (_DB_PER_UNIT / 10.0)) - 1.0)
-        magnitude_BFT = self._power_spectrum(power_BMT).clamp_min(1e-14).sqrt()
+        mel_BMT = self._mel(z_BDT)
+        magnitude_BFT = self._power_spectrum(mel_BMT).clamp_min(1e-14).sqrt()
         with torch.no_grad():
-            phase_BFT = self._phases(magnitude_BFT)
+            phase_BFT = self._phases(magnitude_BFT, self._random(magnitude_BFT), self.config.phase_steps)
         return istft(magnitude_BFT * phase_BFT, _N_FFT, self.hop_samples)[:, None]
+
+    @torch.no_grad()
+    def decode_played(self, z_BDT: Tensor, roll_BQT: Tensor) -> Tensor:
+        """`decode`, with the power of each band on the partials of the notes that sound, and their phases. No
+        gradient."""
+        mel_BMT = self._mel(z_BDT)
+        guess_BFT = partials.power(roll_BQT.to(z_BDT), _N_FFT, self.hop_samples)
+        share_BMT = mel_BMT / (self.filters_MF @ guess_BFT)
+        share_BFT = self.filters_MF.T @ share_BMT / self.filters_MF.sum(0)[:, None].clamp_min(1e-12)
+        power_BFT = self._least_squares(mel_BMT, guess_BFT * share_BFT, _PLAYED_INVERSION_STEPS)
+        magnitude_BFT = power_BFT.clamp_min(1e-14).sqrt()
+        begin_BFT = partials.phases(roll_BQT, _N_FFT, self.hop_samples, self.config.seed)
+        phase_BFT = self._phases(magnitude_BFT, begin_BFT, _PLAYED_PHASE_STEPS)
+        return istft(magnitude_BFT * phase_BFT, _N_FFT, self.hop_samples)[:, None]
+
+    def _mel(self, z_BDT: Tensor) -> Tensor:
+        return self.floor * (torch.pow(10.0, z_BDT.clamp_min(0.0) * (_DB_PER_UNIT / 10.0)) - 1.0)
 
     def _power_spectrum(self, mel_BMT: Tensor) -> Tensor:
         """Non-negative [B, F, T] whose mel bands are `mel_BMT`, up to the least relative error."""
         with torch.no_grad():
-            found_BFT = self._least_squares(mel_BMT)
+            begin_BFT = self.filters_MF.T @ mel_BMT / self.filters_MF.square().sum(1).mean()
+            found_BFT = self._least_squares(mel_BMT, begin_BFT, self.config.inversion_steps)
         # Same value, with a gradient: a bin follows, in decibels, the bands that cover it.
         share_FM = self.filters_MF.T / self.filters_MF.sum(0)[:, None].clamp_min(1e-12)
         change_BMT = (mel_BMT + self.floor) / (mel_BMT + self.floor).detach()
         covered = (self.filters_MF.sum(0) > 0)[:, None]
         return found_BFT * torch.where(covered, share_FM @ change_BMT, 1.0)
 
-    def _least_squares(self, mel_BMT: Tensor) -> Tensor:
+    def _least_squares(self, mel_BMT: Tensor, begin_BFT: Tensor, steps: int) -> Tensor:
+        """From a first guess; a bin that is nothing there stays so."""
         filters, transposed = self.filters_MF, self.filters_MF.T.contiguous()
         weight_BMT = (mel_BMT + self.floor).pow(-2)
         wanted_BFT = transposed @ (weight_BMT * mel_BMT)
-        power_BFT = transposed @ mel_BMT / filters.square().sum(1).mean()
-        for _ in range(self.config.inversion_steps):
+        power_BFT = begin_BFT
+        for _ in range(steps):
             power_BFT = power_BFT * wanted_BFT / (transposed @ (weight_BMT * (filters @ power_BFT))).clamp_min(1e-30)
         return power_BFT
 
-    def _phases(self, magnitude_BFT: Tensor, momentum: float = 0.99) -> Tensor:
+    def _random(self, magnitude_BFT: Tensor) -> Tensor:
         """Unit phasors [B, F, T]; every clip starts from the same seeded ones, so that a batch equals its clips."""
         random = torch.Generator().manual_seed(self.config.seed)
         angle = 2 * torch.pi * torch.rand(magnitude_BFT.shape[1:], generator=random)
-        phase = torch.polar(torch.ones_like(angle), angle).to(magnitude_BFT.device).expand(magnitude_BFT.shape)
+        return torch.polar(torch.ones_like(angle), angle).to(magnitude_BFT.device).expand(magnitude_BFT.shape)
+
+    def _phases(self, magnitude_BFT: Tensor, begin_BFT: Tensor, steps: int, momentum: float = 0.99) -> Tensor:
+        """Unit phasors [B, F, T] that suit the magnitudes, from those to begin with."""
+        phase = begin_BFT
         previous: Tensor | float = 0.0
-        for _ in range(self.config.phase_steps):
+        for _ in range(steps):
             rebuilt = stft(istft(magnitude_BFT * phase, _N_FFT, self.hop_samples), _N_FFT, self.hop_samples)
             ahead = rebuilt + momentum * (rebuilt - previous)
             phase = ahead / ahead.abs().clamp_min(1e-12)

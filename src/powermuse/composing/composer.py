@@ -128,7 +128,8 @@ class Composer:
             self.model, clip_a, clip_b, brief, window, lambda done, total: on_progress("compose", done, total)
         )
         on_progress("decode", 0, 1)
-        wav_CN = streams.decode(joined.blend_BDT, self.codec)[0, :, :longer].numpy()
+        decoded_BCN = streams.decode(joined.blend_BDT, self.codec, joined.roll(self.model.recipe.flow))
+        wav_CN = decoded_BCN[0, :, :longer].numpy()
         on_progress("decode", 1, 1)
         if loop_s is not None:
             wav_CN = loops.folded(wav_CN, samples)

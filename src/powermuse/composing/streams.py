@@ -22,15 +22,22 @@ def encode(wav_BCN: Tensor, codec: Codec) -> Clip:
     )
 
 
-def decode(z_BDT: Tensor, codec: Codec) -> Tensor:
-    """The waveform of latents of any length; pieces are cross-faded over a third of a second."""
+def decode(z_BDT: Tensor, codec: Codec, roll_BQT: Tensor | None = None) -> Tensor:
+    """The waveform of latents of any length, of which the notes may be known (`Codec.decode_played`); pieces are
+    cross-faded over a third of a second."""
     frames = z_BDT.shape[-1]
     if frames <= PIECE_FRAMES:
-        return codec.decode(z_BDT)
+        return _decode_piece(z_BDT, codec, roll_BQT, 0)
     begins = clips.window_starts(frames, PIECE_FRAMES, PIECE_FRAMES - DECODE_OVERLAP_FRAMES)
-    pieces = [codec.decode(z_BDT[..., b : b + PIECE_FRAMES]) for b in begins]
+    pieces = [_decode_piece(z_BDT[..., b : b + PIECE_FRAMES], codec, roll_BQT, b) for b in begins]
     hop = codec.hop_samples
     return clips.overlap_add(pieces, [b * hop for b in begins], frames * hop, DECODE_OVERLAP_FRAMES * hop)
+
+
+def _decode_piece(z_BDT: Tensor, codec: Codec, roll_BQT: Tensor | None, begin: int) -> Tensor:
+    if roll_BQT is None:
+        return codec.decode(z_BDT)
+    return codec.decode_played(z_BDT, roll_BQT[..., begin : begin + z_BDT.shape[-1]])
 
 
 def join(parts: list[Clip]) -> Clip:

@@ -77,6 +77,11 @@ class Joined:
         """The score [1, 88, tokens] that the chances settle to: of one window what was played."""
         return score.settled(self._chances(recipe.pool), recipe) if "notes" in self.layers else None
 
+    def roll(self, recipe: FlowRecipe) -> Tensor | None:
+        """The same by frames, [1, 88, T]: 1 where a note sounds, 2 where it is struck."""
+        played = self.score(recipe)
+        return None if played is None else score.to_roll(played, recipe.pool, self.blend_BDT.shape[-1])
+
     def _chances(self, pool: int) -> Tensor:
         frames_BNE = tokens(self.layers["notes"], pool)
         return frames_BNE.unflatten(-1, (-1, pool)).mean(dim=-1).transpose(1, 2)

@@ -40,6 +40,14 @@ def of_roll(notes_BQT: Tensor, pool: int) -> Score:
     return Score((highest_BQN > 0.0).to(notes_BQT), (highest_BQN > 1.0).to(notes_BQT))
 
 
+def to_roll(score: Score, pool: int, frames: int) -> Tensor:
+    """The roll [B, 88, T] of so many frames that a score of tokens of `pool` frames is of: a token's stroke lies on its
+    first frame."""
+    roll_BQT = score.sounds_BQN.repeat_interleave(pool, dim=-1)
+    roll_BQT[..., ::pool] += (score.struck_BQN > 0.0) * (2.0 - score.sounds_BQN)
+    return roll_BQT[..., :frames]
+
+
 def settled(chances_BQN: Tensor, recipe: FlowRecipe) -> Score:
     """The score that chances [B, 2 * 88, N] in [0, 1] of what sounds, then of what is struck, come to.
 
