@@ -256,6 +256,17 @@ def test_what_is_no_benchmark_is_refused_with_the_command_that_makes_one(tmp_pat
 
 
 @small.needs_font
+def test_settings_can_be_chosen_on_another_split(rendered, tmp_path, capsys):
+    words = ["evaluate", "--benchmark", str(rendered), "-o", str(tmp_path / "out"), "--split", "val"]
+    assert main(words) == 2
+    assert "the val split has 0 triplets" in capsys.readouterr().err
+    both = Path(shutil.copytree(rendered, tmp_path / "both"))
+    shutil.copytree(both / "test", both / "val")
+    val, test = (plan(both, tmp_path, split=split).cases() for split in ("val", "test"))
+    assert len(val) == len(test) and val.identity != test.identity, "what is kept of one is not taken for the other"
+
+
+@small.needs_font
 def test_two_models_of_one_name_are_refused_before_any_work(rendered, tmp_path, capsys):
     words = ["evaluate", "starter", "starter", "--benchmark", str(rendered), "-o", str(tmp_path / "out")]
     assert main(words) == 2

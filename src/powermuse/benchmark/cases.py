@@ -218,15 +218,15 @@ def drum_onsets(known: Score) -> np.ndarray:
     return np.array(sorted(struck))
 
 
-def open_cases(path: str, count: int | None = None) -> Cases:
-    """A rendered data set by its folder, or real pairs by the file that lists them. Raises BadInput."""
+def open_cases(path: str, count: int | None = None, split: str = "test") -> Cases:
+    """A split of a rendered data set by its folder, or real pairs by the file that lists them. Raises BadInput."""
     if Path(path).is_dir() and triplets.is_one(Path(path)):
-        return Book(path, "test", count)
+        return Book(path, split, count)
     if Path(path).is_file():
         return RealPairs(path)
     raise BadInput(
         f"{path}: is neither rendered triplets nor a list of pairs; make a benchmark with: "
-        f"powermuse render -o {path} --split test --triplets 100"
+        f"powermuse render -o {path} --split {split} --triplets 100"
     )
 
 

@@ -124,9 +124,7 @@ def _in_front(first: str, sounds: dict[str, str]) -> dict[str, str]:
 def _provenance(plan: Plan) -> dict[str, str]:
     return {
         "benchmark": Path(plan.benchmark).name,
-        **{
-            f"benchmark.{key}": value for key, value in cases.open_cases(plan.benchmark, plan.triplets).identity.items()
-        },
+        **{f"benchmark.{key}": value for key, value in plan.cases().identity.items()},
         "models": ", ".join(plan.models) or "none",
         "powermuse": version("powermuse"),
         "scores": str(swap.VERSION),

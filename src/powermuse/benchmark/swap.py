@@ -52,6 +52,12 @@ class Plan(NamedTuple):
     heard: int = 4
     """Cases whose blends are kept to be listened to, the first of each group."""
     seed: int = 0
+    split: str = "test"
+    """Of rendered triplets."""
+
+    def cases(self) -> Cases:
+        """What is to be evaluated on. Raises BadInput."""
+        return cases.open_cases(self.benchmark, self.triplets, self.split)
 
 
 class Trial(NamedTuple):
@@ -70,7 +76,7 @@ def run(plan: Plan, on_progress: OnProgress = lambda *_: None) -> list[Trial]:
     if plan.judges:
         judging.check_judges()
     rows(plan)  # what cannot be loaded is told before any work is done
-    benchmark = cases.open_cases(plan.benchmark, plan.triplets)
+    benchmark = plan.cases()
     numbers = [(number,) for number in range(len(benchmark))]
     trials: list[Trial] = []
     threads = torch.get_num_threads()
@@ -108,7 +114,7 @@ _worker: _Worker | None = None
 def _begin(plan: Plan) -> None:
     """What a process needs once."""
     global _worker
-    benchmark = cases.open_cases(plan.benchmark, plan.triplets)
+    benchmark = plan.cases()
     identity = hashlib.blake2b(json.dumps([VERSION, benchmark.identity]).encode(), digest_size=6).hexdigest()
     _worker = _Worker(plan, benchmark, rows(plan), heard(benchmark, plan.heard), identity)
 
@@ -216,7 +222,7 @@ def _json(values: Score) -> str:
 
 def sources_of(plan: Plan, names: Sequence[str], folder: Path) -> dict[str, dict[str, str]]:
     """Writes A and B of the named cases into a folder; their files, relative to the one above, by case and side."""
-    benchmark = cases.open_cases(plan.benchmark, plan.triplets)
+    benchmark = plan.cases()
     wanted = {benchmark.label(number).name: number for number in range(len(benchmark))}
     written: dict[str, dict[str, str]] = {}
     for name in names:

@@ -18,6 +18,7 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         help="score models and rivals over a benchmark",
         description="Scores every MODEL, the signal-processing rivals, the right answers and a floor over the test\n"
         "split of rendered triplets, or over a list of real pairs (a file with GROOVE<tab>HARMONY on each line).\n"
+        "Settings are chosen on --split val, so that the test split has not been seen before it is told of.\n"
         "Writes REPORT/report.html (opens from disk, with players), report.json and table.md. What was computed is\n"
         "kept in REPORT/cache: the same command again, or with one model more, computes only what is new.",
         epilog="example: powermuse render -o datasets/bench --split test --triplets 100\n"
@@ -27,6 +28,7 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
     command.add_argument("--benchmark", required=True, metavar="DATASET", help="rendered triplets, or a list of pairs")
     command.add_argument("-o", "--out", required=True, metavar="REPORT", help="directory of the report")
     command.add_argument("--cache", metavar="FOLDER", help="what was computed before, also by others (REPORT/cache)")
+    command.add_argument("--split", choices=("val", "test"), default="test", help="of the triplets (default: test)")
     command.add_argument("--triplets", type=int, metavar="N", help="only the first N (default: all)")
     command.add_argument("--judges", action="store_true", help="ask the slow judges too, on 60 triplets (extra judges)")
     command.add_argument("--listen", action="store_true", help="begin the page with a blind listening test")
@@ -52,7 +54,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     cache = Path(options.cache or out / "cache")
     plan = Plan(
         options.benchmark, cache, tuple(options.models), options.triplets, options.workers, options.judges,
-        options.examples, options.seed,
+        options.examples, options.seed, options.split,
     )  # fmt: skip
     with progress() as update:
         report = evaluation.evaluate(plan, out, lambda done, total, case: update("evaluate", done, total, case))
