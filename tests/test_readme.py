@@ -30,7 +30,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     shutil.copytree(ROOT / "examples", home / "examples")
     for seed in range(4):
-        sounds.write(home / "Music" / f"{seed}.wav", sounds.song(34.0, seed))
+        sounds.write(home / "Music" / f"{seed}.wav", sounds.song(20.0, seed))
     return home
 
 

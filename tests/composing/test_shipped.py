@@ -40,7 +40,7 @@ def test_on_the_examples_it_has_the_rhythm_of_one_and_the_chords_of_the_other(mo
             for wav_N in (blend_N, groove.wav_CN[0], harmonic.wav_CN[0])
         ]
     to_groove, to_harmony = (float(torch.corrcoef(torch.stack([curves[0], other]))[0, 1]) for other in curves[1:])
-    assert to_groove > 0.85
+    assert to_groove > 0.8
     assert to_harmony < 0.3
     read = chords.evaluate(chords.read(harmonic.wav_CN[0]), chords.read(blend_N))
     assert read.root is not None and read.root > 0.6

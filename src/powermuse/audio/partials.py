@@ -1,9 +1,9 @@
 """Where the partials of notes lie in a spectrum, and with which phases they go on: what turns a coarse spectrum whose
 notes are known into sound.
 
-A mel band tells how loud a register is, not which of its bins: a fifth of an octave up from there notes are a semitone
-apart and share a band. Who knows the notes knows the bins, and how far each partial turns from frame to frame (as in
-sinusoidal modelling: McAulay & Quatieri, IEEE TASSP 1986).
+A mel band tells how loud a register is, not which of its bins: below A4 two notes a semitone apart share one. Who knows
+the notes knows the bins, and how far each partial turns from frame to frame (as in sinusoidal modelling: McAulay &
+Quatieri, IEEE TASSP 1986).
 """
 
 from functools import lru_cache
