@@ -95,6 +95,16 @@ def test_what_nobody_told_is_none():
     assert made.score(FlowRecipe()) is None
 
 
+def test_the_roll_is_the_score_by_frames_and_none_without_a_note():
+    roll_BQT = composed(piece(), FRAMES).roll(FlowRecipe(pool=POOL))
+    assert roll_BQT is not None and roll_BQT.shape == (1, 88, FRAMES)
+    assert roll_BQT[0].nonzero()[:, 0].unique().tolist() == [39]
+    assert roll_BQT[0, 39, 501:506].tolist() == [2, 1, 1, 1, 1] and roll_BQT[0, 39, 621:].sum() == 0
+    silent_BDT = piece()
+    silent_BDT[:, 53:] = -4.0
+    assert composed(silent_BDT, FRAMES).roll(FlowRecipe(pool=POOL)) is None
+
+
 def test_a_loop_begins_with_what_is_played_after_its_end():
     """Of notes and rhythm: the first stroke of a clip is seen only where something comes before it."""
     layers = {name: torch.zeros(1, 2, 10) for name in ("blend", "notes", "rhythm")}

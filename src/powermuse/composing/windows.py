@@ -78,9 +78,11 @@ class Joined:
         return score.settled(self._chances(recipe.pool), recipe) if "notes" in self.layers else None
 
     def roll(self, recipe: FlowRecipe) -> Tensor | None:
-        """The same by frames, [1, 88, T]: 1 where a note sounds, 2 where it is struck."""
+        """The same by frames, [1, 88, T]: 1 where a note sounds, 2 where it is struck. None where no note is known."""
         played = self.score(recipe)
-        return None if played is None else score.to_roll(played, recipe.pool, self.blend_BDT.shape[-1])
+        if played is None or not played.sounds_BQN.any():
+            return None
+        return score.to_roll(played, recipe.pool, self.blend_BDT.shape[-1])
 
     def _chances(self, pool: int) -> Tensor:
         frames_BNE = tokens(self.layers["notes"], pool)
