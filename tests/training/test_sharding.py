@@ -94,7 +94,7 @@ def test_mixed_precision_is_mixed(nursery):
         pytest.param((2, True), (2, False), marks=pytest.mark.long),
         ((2, True), (1, False)),
         ((2, True), (3, True)),
-        pytest.param((1, False), (2, True), marks=pytest.mark.long),
+        ((1, False), (2, True)),
     ],
 )
 def test_a_run_goes_on_sharded_or_not_and_on_another_number_of_processes(nursery, begun, ended):
@@ -108,8 +108,7 @@ def test_a_run_goes_on_sharded_or_not_and_on_another_number_of_processes(nursery
     assert_same(nursery.kept(run, 24), nursery.kept("through", 24), but=("means",))
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("signal_number", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL])
 def test_a_run_that_was_stopped_or_killed_goes_on_to_the_same_bits(nursery, signal_number):
     settings = ("agent.options.form=split", "training.ema=0.9", "training.pairs=60", SHARD)
     once(nursery, "unbroken", 2, *settings)

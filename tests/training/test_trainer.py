@@ -325,7 +325,7 @@ EVERYTHING = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("times", "pairs"), [(2, 120), pytest.param(20, 480, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("times", "pairs"), [(4, 240), pytest.param(20, 480, marks=pytest.mark.long)])
 def test_killed_many_times_at_random_moments_it_comes_to_the_same_numbers_bit_for_bit(dataset, tmp_path, times, pairs):
     settings = (*EVERYTHING, f"training.pairs={pairs}")
     (tmp_path / "toy.yaml").write_text(TOY)
@@ -336,7 +336,7 @@ def test_killed_many_times_at_random_moments_it_comes_to_the_same_numbers_bit_fo
         try:
             for attempt in range(times):
                 before = kept(run)[-1] if kept(run) else -1
-                moments = random_moment(run, before, dice, while_writing=attempt % 4 == 1)
+                moments = random_moment(run, before, dice, while_writing=attempt % 4 == 3)
                 made = stop(nursery, run, dataset, signal.SIGKILL, moments, settings)
                 statuses.append(made.status)
                 seen.append(made.kept[-1])

@@ -28,8 +28,7 @@ weights: {latent.groove: 0.3, latent.harmony: 0.3, mask.overlap: 1.0, mask.balan
 # Recipes that differ from another one in weights, data or noise alone.
 _OTHER_WEIGHTS = (
     "push_complementarity", "creative_085", "temporal", "frequency", "first_masking", "noise_curriculum",
-    "triplets_fixed", "triplets_masking", "triplets_compositional",
-    "factors_small", "factors_score", "factors_flow", "factors_sharp",
+    "triplets_fixed", "triplets_masking", "factors_small", "factors_flow", "factors_sharp",
 )  # fmt: skip
 SHIPPED = [pytest.param(name, marks=[pytest.mark.long] * (name in _OTHER_WEIGHTS)) for name in recipe.shipped()]
 """The shipped recipes for a test of each; in the default run those that have something of their own."""

@@ -21,7 +21,7 @@ _FLOOR_DB = -70.0
 # Decibels per latent unit: music at -20 dBFS then has RMS 5.7 (measured, see LOG.md).
 _DB_PER_UNIT = 3.3
 _PLAYED_INVERSION_STEPS, _PLAYED_PHASE_STEPS = 10, 2
-"""Where the notes are known: more of either are heard to change nothing (LOG.md)."""
+"""Where the notes are known: more of the first change little, more of the second blur the partials (LOG.md)."""
 
 
 @dataclass(frozen=True)
