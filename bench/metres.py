@@ -1,11 +1,17 @@
-"""Renders triplets whose rhythms are of no written family: metre, feel, backbeat and what keeps the time are drawn by
-chance. The net of `powermuse.audio.beatnet` learns of them what `patterns.FAMILIES` have little of: bars of three, bars
-of six, half time, triplets (`bench/align.py`).
+"""Renders triplets whose rhythms are of none of the families that the composer learns of: metre, feel, backbeat and
+what keeps the time are drawn by chance, or they are of the styles of `drum_styles`. The net of
+`powermuse.audio.beatnet` learns of them what `patterns.FAMILIES` have little of: bars of three, bars of six, half time,
+triplets, bars whose first beat is told by what surrounds it (`bench/align.py`).
 
-    python bench/metres.py OUT --triplets 2560"""
+    python bench/metres.py OUT --triplets 2560
+    python bench/metres.py OUT --triplets 2560 --styles 1"""
 
 import argparse
 import random
+from dataclasses import dataclass
+from functools import partial
+
+from drum_styles import STYLES
 
 from powermuse.data.render import rhythms, triplets
 from powermuse.data.render.metres import METRES, Metre
@@ -29,11 +35,19 @@ _BACKBEATS: dict[str, tuple[tuple[int, ...], ...]] = {
 _PERCUSSION = ("conga", "low_conga", "clave", "bell", "shaker", "low_tom", "open")
 
 
+@dataclass(frozen=True)
 class AnyMetre(Sources):
-    """Invented rhythms in the place of written ones."""
+    """Invented rhythms, and some of the styles, in the place of those of the split."""
+
+    styles: float = 0.0
+    """The share of rhythms that are of the styles."""
 
     def rhythm(self, chance: random.Random, metre: Metre | None = None) -> Rhythm:
-        """One of a family that is invented for it."""
+        """One of a family that is invented for it, or of a style of the metre."""
+        if self.styles and chance.random() < self.styles:
+            names = [name for name, style in STYLES.items() if metre is None or style.metre == metre.name]
+            name = chance.choice(names)
+            return rhythms.of_family(chance, f"invented: {name}", STYLES[name])
         return rhythms.of_family(chance, "invented", invented(chance, metre))
 
 
@@ -42,7 +56,7 @@ def invented(chance: random.Random, metre: Metre | None) -> Family:
     feels = {feel: often for feel, often in _FEELS.items() if metre is None or metre.name == feel[0]}
     name, steps = chance.choices(list(feels), list(feels.values()))[0]
     beat = steps // METRES[name].beats
-    voices = {
+    voices: dict[str, tuple[str, ...]] = {
         "kick": (_kick(chance, steps, beat),),
         chance.choice(("snare", "snare", "snare", "rim", "clap", "tom")): (_backbeat(chance, name, steps, beat),),
         chance.choice(("time", "time", "hat", "ride", "shaker")): (_time(chance, steps, beat),),
@@ -94,9 +108,9 @@ def _percussion(chance: random.Random, steps: int, beat: int) -> str:
     return "".join(chance.choice("x.o.") if step % part == 0 else "." for step in range(steps))
 
 
-def compose(seed: int, split: Split, index: int, kinds: tuple[str, ...]) -> TripletScore:
-    """As the house composes, over invented rhythms."""
-    return triplets.compose(seed, split, index, AnyMetre(split, kinds))
+def compose(styles: float, seed: int, split: Split, index: int, kinds: tuple[str, ...]) -> TripletScore:
+    """As the house composes, over invented rhythms and a share of styles."""
+    return triplets.compose(seed, split, index, AnyMetre(split, kinds, styles=styles))
 
 
 def main() -> None:
@@ -104,8 +118,10 @@ def main() -> None:
     parser.add_argument("out")
     parser.add_argument("--triplets", type=int, default=2560)
     parser.add_argument("--split", default="train", choices=("train", "val"), help="instruments and chords of which")
+    parser.add_argument("--styles", type=float, default=0.0, help="share of rhythms that are of the written styles")
     told = parser.parse_args()
-    plan = Plan(told.out, 0, told.triplets, told.split, 7, sound=False, clean=True, kinds=(OWN,), compose=compose)
+    composes = partial(compose, told.styles)
+    plan = Plan(told.out, 0, told.triplets, told.split, 7, sound=False, clean=True, kinds=(OWN,), compose=composes)
     with progress() as update:
         render(plan, lambda done, total: update("render", done, total))
 

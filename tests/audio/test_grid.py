@@ -81,6 +81,39 @@ def test_a_clip_of_whole_bars_is_a_loop_that_begins_with_one():
     assert grid.find(heard, 11.7).tempo_bpm == pytest.approx(99.7, rel=0.001), "no whole number of beats"
 
 
+@pytest.mark.parametrize(
+    ("tempo_bpm", "wanted_bpm", "begins_s"),
+    [(64.0, 128.0, 0.0), (130.0, 130.0, 60 / 130)],
+    ids=["two slow beats are a bar", "two fast ones are not"],
+)
+def test_a_loop_of_two_beats_is_a_bar_of_four_where_it_may_be_counted_so(tempo_bpm, wanted_bpm, begins_s):
+    """The second beat seems to be the downbeat."""
+    heard, seconds = pulse(tempo_bpm, 4, first_s=0.0), 120.0 / tempo_bpm
+    late = pulse(tempo_bpm, 4, first_s=60.0 / tempo_bpm)
+    frames = round(seconds * FRAME_RATE_HZ)
+    loop = grid.find(Pulse(heard.beat_T[:frames], late.downbeat_T[:frames], ANY_TEMPO, KEYS), seconds)
+    assert loop.tempo_bpm == pytest.approx(wanted_bpm, rel=0.01)
+    assert loop.downbeat_s == pytest.approx(begins_s, abs=0.03)
+
+
+def test_a_bar_of_four_is_one_though_its_back_beats_are_heard_alone():
+    """Two beats of 64 a minute, the first of them on two: of the four of 128 every second is heard faintly."""
+    back, all_four = pulse(64.0, first_s=60.0 / 128.0), pulse(128.0)
+    beat_T = np.maximum(back.beat_T, 0.4 * all_four.beat_T)[:141]
+    loop = grid.find(Pulse(beat_T, back.downbeat_T[:141], ANY_TEMPO, KEYS), 120.0 / 64.0)
+    assert loop.tempo_bpm == pytest.approx(128.0, rel=0.01)
+    assert (loop.downbeat_s, loop.beats_per_bar) == (0.0, 4)
+
+
+def test_a_stroke_heard_a_moment_before_the_end_of_a_loop_is_its_first():
+    """A bar of four at 128, of whose beats the first is heard best, and at the very end."""
+    beat_T, downbeat_T = np.zeros(141), np.zeros(141)
+    beat_T[[35, 70, 105]], beat_T[140], downbeat_T[140] = 0.4, 0.95, 0.5
+    loop = grid.find(Pulse(beat_T, downbeat_T, ANY_TEMPO, KEYS), 60.0 / 32.0)
+    assert loop.tempo_bpm == pytest.approx(128.0, rel=1e-6)
+    assert (loop.downbeat_s, loop.beats_per_bar) == (0.0, 4)
+
+
 @pytest.mark.parametrize(("slow", "wanted_bpm"), [(True, 60.0), (False, 120.0)])
 def test_of_two_levels_that_beats_allow_the_whole_of_the_clip_decides(slow, wanted_bpm):
     """Every second beat is fainter: at 60 half of what is heard is left out, at 120 half of it is hardly met."""

@@ -6,7 +6,7 @@ downbeats where it has them, each for the logarithm of the odds that the net giv
 what the net gives that (as of a bar pointer model whose tempo does not change: Whiteley, Cemgil & Godsill, ISMIR 2006).
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -45,6 +45,7 @@ _FOR_A_LOOP = 0.1
 _WHATEVER_THE_TEMPO = 0.6
 """What half or double tempo counts where the clip as a whole does not suggest it."""
 _FAINT = 1e-9
+_Beyond = Literal["constant", "wrap"]
 
 
 class Grid(NamedTuple):
@@ -195,13 +196,18 @@ def _f_measures(clear: _Clear, tempo_bpm: float, phases_P: np.ndarray) -> np.nda
 
 def _as_loop(best: _Comb, confidence: float, clear: _Clear, seconds: float) -> _Comb | None:
     """The same beats from the very beginning to the very end of the clip, where they come to whole bars and are met
-    there nearly as well."""
+    there nearly as well. Two slow beats are a bar of four fast ones."""
     beats = round(best.tempo_bpm * seconds / 60.0)
-    if beats == 0 or abs(best.tempo_bpm * seconds / 60.0 - beats) > _OFF_BEATS or all(beats % n for n in BARS):
+    if beats == 0 or abs(best.tempo_bpm * seconds / 60.0 - beats) > _OFF_BEATS:
         return None
     exact_bpm = 60.0 * beats / seconds
-    met = float(_f_measures(clear, exact_bpm, np.zeros(1))[0])
-    return best._replace(tempo_bpm=exact_bpm, phase=0.0) if met >= _NEARLY * confidence else None
+    times = next((times for times in (1, 2) if any(times * beats % n == 0 for n in BARS)), 0)
+    if not times or times * exact_bpm > FASTEST_BPM:
+        return None
+    # What is heard just before the end of a loop is its first stroke.
+    again = clear._replace(near_T=_within_reach(clear.peaks_T, "wrap"))
+    met = max(float(_f_measures(again, bpm, np.zeros(1))[0]) for bpm in (exact_bpm, times * exact_bpm))
+    return best._replace(tempo_bpm=times * exact_bpm, phase=0.0) if met >= _NEARLY * confidence else None
 
 
 def _bars(near_T: np.ndarray, comb: _Comb, loop_s: float | None) -> _Bar:
@@ -234,12 +240,12 @@ def _peaks(chance_T: np.ndarray) -> np.ndarray:
     return np.where(chance_T >= highest_T, chance_T, 0.0)
 
 
-def _within_reach(peaks_T: np.ndarray) -> np.ndarray:
+def _within_reach(peaks_T: np.ndarray, beyond: _Beyond = "constant") -> np.ndarray:
     """The peak within reach of each frame, for less the farther it is."""
     weight_W = 1.0 - np.abs(np.arange(-_REACH_FRAMES, _REACH_FRAMES + 1)) / (_REACH_FRAMES + 1)
-    return (_windows(peaks_T, _REACH_FRAMES) * weight_W).max(axis=-1)
+    return (_windows(peaks_T, _REACH_FRAMES, beyond) * weight_W).max(axis=-1)
 
 
-def _windows(x_T: np.ndarray, reach: int) -> np.ndarray:
-    """[T, 2 reach + 1], with 0 beyond the ends."""
-    return np.lib.stride_tricks.sliding_window_view(np.pad(x_T, reach), 2 * reach + 1)
+def _windows(x_T: np.ndarray, reach: int, beyond: _Beyond = "constant") -> np.ndarray:
+    """[T, 2 reach + 1]; beyond the ends lie zeros, or what is at the other end."""
+    return np.lib.stride_tricks.sliding_window_view(np.pad(x_T, reach, mode=beyond), 2 * reach + 1)
