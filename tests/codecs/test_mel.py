@@ -106,6 +106,14 @@ def test_played_notes_have_the_latents_that_were_given(codec):
     assert level_db(silent) < -100
 
 
+def test_latents_louder_than_any_sound_are_decoded_to_finite_samples(codec):
+    """As one asks for whose weights are random: 150 units are 10^42 in power, more than a float holds."""
+    z = torch.randn(1, 128, 40, generator=torch.Generator().manual_seed(0)) * 50.0
+    assert float(z.max()) > 150.0
+    for wav in (codec.decode(z), codec.decode_played(z, held(24, 28, frames=40))):
+        assert bool(wav.isfinite().all())
+
+
 @pytest.mark.parametrize("rows", [(), (10, 47, 81)])
 def test_wrong_or_missing_notes_bend_the_sound_but_little(codec, music, rows):
     z = codec.encode(music(2.0)[None])

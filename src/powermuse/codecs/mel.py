@@ -20,6 +20,9 @@ _N_FFT = 1280
 _FLOOR_DB = -70.0
 # Decibels per latent unit: music at -20 dBFS then has RMS 5.7 (measured, see LOG.md).
 _DB_PER_UNIT = 3.3
+_CEILING = 60.0
+"""Latents above this, some 200 dB over the floor, are taken for it: what has not learnt yet may ask for more than a
+float holds, and no sound does."""
 _PLAYED_INVERSION_STEPS, _PLAYED_PHASE_STEPS = 10, 2
 """Where the notes are known: more of the first change little, more of the second blur the partials (LOG.md)."""
 
@@ -84,7 +87,7 @@ class MelCodec(Codec):
         return istft(magnitude_BFT * phase_BFT, _N_FFT, self.hop_samples)[:, None]
 
     def _mel(self, z_BDT: Tensor) -> Tensor:
-        return self.floor * (torch.pow(10.0, z_BDT.clamp_min(0.0) * (_DB_PER_UNIT / 10.0)) - 1.0)
+        return self.floor * (torch.pow(10.0, z_BDT.clamp(0.0, _CEILING) * (_DB_PER_UNIT / 10.0)) - 1.0)
 
     def _power_spectrum(self, mel_BMT: Tensor) -> Tensor:
         """Non-negative [B, F, T] whose mel bands are `mel_BMT`, up to the least relative error."""
