@@ -1,6 +1,7 @@
 """Trains the net of `powermuse.audio.beatnet` on rendered triplets, and measures what is heard with it:
 
     python bench/align.py train TRIPLETS ... [--steps 2400] [--begin FILE] [--out FILE]   # some 25 min on one core
+    python bench/align.py mean WEIGHTS ... [--out FILE]          # of several nets, the mean of each weight
     python bench/align.py test TRIPLETS [--split val] [--whole]  # tempo, downbeat and key of clips that are known
     python bench/align.py tell SOUND ...                         # what is heard of sounds, as `compose` hears them
 
@@ -43,8 +44,8 @@ _OFTEN = {"3/4": 2.5, "6/8": 6.0}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("train", "test", "tell"))
-    parser.add_argument("given", nargs="+", metavar="TRIPLETS|SOUND")
+    parser.add_argument("what", choices=("train", "mean", "test", "tell"))
+    parser.add_argument("given", nargs="+", metavar="TRIPLETS|WEIGHTS|SOUND")
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--rate", type=float, default=2e-3, help="learning rate")
     parser.add_argument("--begin", default="", help="weights to begin from")
@@ -55,6 +56,8 @@ def main() -> None:
     told = parser.parse_args()
     if told.what == "train":
         train([Triplets(folder, "train") for folder in told.given], told.steps, told.rate, told.begin, Path(told.out))
+    elif told.what == "mean":
+        mean([safetensors.torch.load_file(file) for file in told.given], Path(told.out))
     elif told.what == "test":
         test(Triplets(told.given[0], told.split, told.count), told.whole)
     else:
@@ -91,12 +94,17 @@ def train(folders: list[Triplets], steps: int, rate: float, begin: str, out: Pat
         if step % 50 == 49:
             print(f"{step + 1} {time.perf_counter() - begun:.0f} s: beat, downbeat, tempo, key", sums / 50, flush=True)
             sums[:] = 0.0
-            _keep(net, out)
-    _keep(net, out)
+            _keep(net.state_dict(), out)
+    _keep(net.state_dict(), out)
 
 
-def _keep(net: beatnet.BeatNet, out: Path) -> None:
-    halves = {name: tensor.half().contiguous() for name, tensor in net.state_dict().items()}
+def mean(nets: list[dict[str, Tensor]], out: Path) -> None:
+    """Keeps the mean of weights (Wortsman et al., Model soups, ICML 2022)."""
+    _keep({name: torch.stack([net[name].float() for net in nets]).mean(dim=0) for name in nets[0]}, out)
+
+
+def _keep(weights: dict[str, Tensor], out: Path) -> None:
+    halves = {name: tensor.half().contiguous() for name, tensor in weights.items()}
     disk.write_bytes(out, safetensors.torch.save(halves))
 
 

@@ -205,8 +205,8 @@ def _as_loop(best: _Comb, confidence: float, clear: _Clear, seconds: float) -> _
     if not times or times * exact_bpm > FASTEST_BPM:
         return None
     # What is heard just before the end of a loop is its first stroke.
-    again = clear._replace(near_T=_within_reach(clear.peaks_T, "wrap"))
-    met = max(float(_f_measures(again, bpm, np.zeros(1))[0]) for bpm in (exact_bpm, times * exact_bpm))
+    looped = clear._replace(near_T=_within_reach(clear.peaks_T, "wrap"))
+    met = max(float(_f_measures(looped, bpm, np.zeros(1))[0]) for bpm in (exact_bpm, times * exact_bpm))
     return best._replace(tempo_bpm=times * exact_bpm, phase=0.0) if met >= _NEARLY * confidence else None
 
 
