@@ -1,27 +1,45 @@
 """Settings as typed dataclasses: every key and type of what was written is checked, errors are one line."""
 
 import dataclasses
-from typing import Any, TypeVar, get_args
+import functools
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from powermuse.types import BadInput
 
+if TYPE_CHECKING:  # it takes a moment, and not every command has settings to check
+    from jsonargparse import ArgumentParser
+
 T = TypeVar("T")
+_ONE_AT_A_TIME = threading.Lock()
+"""The studio has threads, and parsers are not made for several."""
 
 
 def typed(cls: type[T], content: dict[str, Any], where: str) -> T:
     """An instance of a dataclass from plain values, every key and type checked (jsonargparse). Raises BadInput."""
-    from jsonargparse import ArgumentError, ArgumentParser
+    from jsonargparse import ArgumentError
 
     for group in dataclasses.fields(cls):  # type: ignore[arg-type]
         if dataclasses.is_dataclass(group.type) and not isinstance(content.get(group.name, {}), dict):
             raise BadInput(f"{where}: {group.name} is a group of settings, not {content[group.name]!r}")
     _refuse_null(cls, content, where)
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(cls, None)
     try:
-        return cls(**dict(parser.instantiate_classes(parser.parse_object(content))))
+        with _ONE_AT_A_TIME:
+            parser = _parser(cls)  # type: ignore[arg-type]
+            found = dict(parser.instantiate_classes(parser.parse_object(content)))
+        return cls(**found)
     except (ArgumentError, TypeError, ValueError) as error:
         raise BadInput(f"{where}: {first_line(error)}{_offer(cls, str(error))}") from None
+
+
+@functools.cache
+def _parser(cls: Any) -> "ArgumentParser":
+    """Made once of a class: that takes as long as what it is asked for."""
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(cls, None)
+    return parser
 
 
 def _offer(cls: Any, error: str) -> str:

@@ -24,6 +24,8 @@ _SMALL_FRAMES, _SMALL_WEIGHTS, _SMALL_BYTES = 1024, 4_000_000, 2e9
 """Frames of a step, weights and free memory of a run that no shipped recipe's form can bring near its limit: it is not
 looked at, which would take longer than its first steps."""
 _CROP_STEP = 16
+_COUNTED: dict[str, int] = {}
+"""Weights of models by their settings."""
 _FULL = ("can't allocate memory", "out of memory", "bad_alloc", "not enough memory")
 
 
@@ -136,9 +138,7 @@ class Budget:
 
     def _is_small(self) -> bool:
         frames = self.recipe.training.batch // self._unit * self.recipe.data.crop_frames
-        return (
-            frames <= _SMALL_FRAMES and sum(p.numel() for p in blank_model(self.recipe).parameters()) < _SMALL_WEIGHTS
-        )
+        return frames <= _SMALL_FRAMES and _weights(self.recipe) < _SMALL_WEIGHTS
 
 
 def ran_out(error: BaseException) -> bool:
@@ -148,6 +148,14 @@ def ran_out(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return any(word in str(error) for word in _FULL)
+
+
+def _weights(recipe: Recipe) -> int:
+    """Of the model. A rehearsal asks many times about one that takes a moment to be laid out."""
+    form = repr((recipe.codec, recipe.agent, recipe.composer, recipe.cascade, recipe.flow))
+    if form not in _COUNTED:
+        _COUNTED[form] = sum(p.numel() for p in blank_model(recipe).parameters())
+    return _COUNTED[form]
 
 
 def _with(recipe: Recipe, key: str, value: int) -> Recipe:

@@ -1,5 +1,6 @@
 """What a run is computed with. `RUN/environment.json` has an entry for each start of the run."""
 
+import functools
 import json
 import os
 import platform
@@ -10,6 +11,7 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -37,7 +39,7 @@ def describe(ranks: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
-        "packages": packages(),
+        "packages": dict(packages()),
         "platform": platform.platform(),
         "machine": platform.node(),
         "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
@@ -48,7 +50,8 @@ def describe(ranks: int) -> dict[str, Any]:
     }
 
 
-def packages() -> dict[str, str]:
+@functools.cache
+def packages() -> MappingProxyType[str, str]:
     """Versions of all that PowerMuse builds on, its extras included, as far as it is installed; not of its tools."""
     found = {}
     for requirement in requires("powermuse") or []:
@@ -59,7 +62,7 @@ def packages() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return dict(sorted(found.items()))
+    return MappingProxyType(dict(sorted(found.items())))
 
 
 def commit(source: Path) -> str | None:
