@@ -60,6 +60,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "other-codec/recipe.yaml").write_text(re.sub(r"(?<=\ncodec: ).*", other, TINY))
     shutil.copytree(folder / "model", folder / "broken-weights")
     (folder / "broken-weights/model.safetensors").write_bytes(b"words")
+    shutil.copytree(folder / "model", folder / "broken-run")
+    (folder / "broken-run/log.jsonl").write_text('{"seen": 4}\n')
     (folder / "broken-data").mkdir()
     (folder / "broken-data/dataset.json").write_text("{")
     return folder
@@ -147,6 +149,8 @@ BAD = {
     "an unknown codec": (train("-s", "codec.name=nobody"), "nobody"),
     "a key of the wrong type": (train("-s", "training.batch=many"), "batch"),
     "an unknown loss": (train("-s", "weights.joy=1"), "no term is called 'joy'"),
+    "a date that is none": (train("-s", "name=2024-13-45"), "not a YAML value"),
+    "a damaged model to begin from": (train("-s", "training.begin_from=broken-weights"), "not a readable weight file"),
     "an override without a value": (train("-s", "training.batch"), "key=value is wanted"),
     "no data set": (train(data="nothing"), "is not a prepared data set"),
     "a damaged data set": (train(data="broken-data"), "damaged"),
@@ -160,6 +164,9 @@ BAD = {
     "an unknown codec to prepare with": (["prepare", "bad", "-o", "made", "--codec", "x"], "no codec is called 'x'"),
     "an unknown option of the codec": (["prepare", "bad", "-o", "made", "-s", "speed=9"], "speed"),
     "an option of the wrong type": (["prepare", "bad", "-o", "made", "-s", "phase_steps=many"], "phase_steps"),
+    "a codec that cannot be had": (
+        ["prepare", "bad", "-o", "made", "--codec", "encodec", "-s", "source=nowhere", "--workers", "2"], "nowhere",
+    ),
     "fewer than no workers": (["prepare", "bad", "-o", "made", "--workers", "-1"], "--workers"),
     "all songs for validation": (["prepare", "bad", "-o", "made", "--validation", "1"], "--validation"),
     "a file as data set": (["prepare", "bad", "-o", "groove.wav", "--workers", "1"], "groove.wav"),
@@ -172,6 +179,8 @@ BAD = {
     "an empty folder": (["info", "nothing"], "no folder of a model, a run or a data set"),
     "a damaged data set to look at": (["info", "broken-data"], "dataset.json: damaged"),
     "a model to look at with damaged weights": (["info", "broken-weights"], "not a readable weight file"),
+    "a run to look at with a damaged log": (["info", "broken-run"], "log.jsonl: damaged"),
+    "a seed of a codec beyond 64 bits": (["codec-check", "groove.wav", "-s", f"seed={2**70}"], "seed must be from 0"),
     "a missing sound to check": (["codec-check", "gone.wav"], "gone.wav: no such file"),
     "a silent sound to check": (["codec-check", "silent.wav"], "silent.wav: silent"),
     "an unknown codec to check": (["codec-check", "groove.wav", "--codec", "x"], "no codec is called 'x'"),

@@ -74,8 +74,14 @@ def _dataset(folder: Path) -> dict[str, Any]:
 
 
 def _run(folder: Path) -> dict[str, Any]:
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines() if line.endswith("}")]
-    last = {split: [x for x in lines if x["split"] == split][-1:] for split in ("train", "val")}
+    log = folder / "log.jsonl"
+    try:
+        lines = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
+        last = {split: [x for x in lines if x["split"] == split][-1:] for split in ("train", "val")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"{log}: damaged ({type(error).__name__}: {error}); remove the lines that no run wrote"
+        ) from None
     return {
         "kind": "run",
         "folder": str(folder),

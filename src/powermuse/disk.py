@@ -16,7 +16,7 @@ _UNFINISHED = (".*.part*", ".tmp??????")
 def aside(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside `path`; synced and renamed to it on success, removed on failure."""
     path = Path(path)
-    temporary = path.with_name(f".{path.stem[:60]}.{uuid.uuid4().hex[:12]}.part{path.suffix}")
+    temporary = path.with_name(f".{_short(path.stem)}.{uuid.uuid4().hex[:12]}.part{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb") as written:
@@ -24,6 +24,11 @@ def aside(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _short(stem: str) -> str:
+    """At most sixty bytes of a name, which itself may be as long as names can be."""
+    return stem.encode()[:60].decode(errors="ignore")
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
@@ -57,4 +62,7 @@ def write_all(contents: dict[Path, bytes]) -> None:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     with ExitStack() as stack:
         for path, content in contents.items():
-            stack.enter_context(aside(path)).write_bytes(content)
+            temporary = stack.enter_context(aside(path))
+            temporary.write_bytes(content)
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())

@@ -25,6 +25,10 @@ class MissingExtra(ImportError):
 
     def __init__(self, need: str, extra: str) -> None:
         super().__init__(f"{need} needs an optional dependency: pip install 'powermuse[{extra}]'")
+        self.need, self.extra = need, extra
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        return type(self), (self.need, self.extra)  # it may come from a worker process
 
 
 class Clip(NamedTuple):

@@ -110,8 +110,8 @@ def begin_from(model: torch.nn.Module, name_or_folder: str, run: Recipe) -> str:
     """Puts the weights of a shipped model, a run or a folder into a model of `run`; their digest. A second stage that
     they are without begins afresh. Raises BadInput where they do not fit, or were trained on another codec."""
     path = find_model(name_or_folder) / _WEIGHTS
-    _check_codec(path, run, "the run that is to begin from it is of")
     tensors = _read(path)
+    _check_codec(path, run, "the run that is to begin from it is of")
     if not any(name.startswith(_SECOND_STAGE) for name in tensors):
         tensors |= {name: tensor for name, tensor in model.state_dict().items() if name.startswith(_SECOND_STAGE)}
     fit_tensors(model, tensors, str(path))

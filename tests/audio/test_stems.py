@@ -66,3 +66,6 @@ def test_a_silent_clip_and_a_file_for_a_folder_are_refused(tmp_path):
     soundfile.write(tmp_path / "clip.wav", tone(440.0)[0].numpy(), RATE_HZ)
     with pytest.raises(BadInput, match="is a file"):
         stems.write(str(tmp_path / "clip.wav"), str(tmp_path / "silent.wav"))
+    soundfile.write(tmp_path / "wild.wav", 1e30 * tone(440.0)[0].numpy(), RATE_HZ, subtype="FLOAT")
+    with pytest.raises(BadInput, match="times full scale"):
+        stems.write(str(tmp_path / "wild.wav"), str(tmp_path / "stems"))

@@ -55,6 +55,27 @@ def test_files_of_one_name_in_two_folders_have_names_of_their_own(tmp_path):
     assert len(set(found)) == 2 and all(name.endswith("+loop.wav") for name in found)
 
 
+def test_no_two_pairs_come_to_one_name_and_none_is_too_long(tmp_path):
+    long = "x" * 130
+    for name in ("grooves/a", "grooves/a+b", f"grooves/{long}", "harmonies/c", "harmonies/b+c", f"harmonies/{long}"):
+        sounds.write(tmp_path / f"{name}.wav", sounds.drums(1.0, 1))
+    found = [p.out.name for p in pairs((tmp_path / "grooves", tmp_path / "harmonies"))]
+    assert len(set(found)) == 9 and "a+c.wav" in found and max(map(len, found)) < 230
+    assert found == [p.out.name for p in pairs((tmp_path / "grooves", tmp_path / "harmonies"))]
+
+
+def test_blends_are_not_composed_again(tmp_path):
+    for name in ("loops/a", "loops/b", "loops/blends/a+b"):
+        sounds.write(tmp_path / f"{name}.wav", sounds.drums(1.0, 1))
+    loops = str(tmp_path / "loops")
+    found = batch.pairs(loops, loops, f"{loops}/blends", None, 0)
+    assert [p.out.name for p in found] == ["a+a.wav", "a+b.wav", "b+a.wav", "b+b.wav"]
+    with pytest.raises(BadInput, match="the sounds are taken from there"):
+        batch.pairs(loops, loops, loops, None, 0)
+    with pytest.raises(BadInput, match="no sound files found but blends"):
+        batch.pairs(loops, loops, str(tmp_path), None, 0)
+
+
 def test_folders_are_composed_ranked_and_not_composed_again(folders, mel_model, tmp_path, capsys, monkeypatch):
     out = tmp_path / "blends"
     command = ["compose", str(folders[0]), str(folders[1]), "-o", str(out), "--model", str(mel_model)]

@@ -65,6 +65,15 @@ def test_variations_are_numbered_differ_and_are_what_their_seeds_give(shop, tmp_
     assert not (tmp_path / "blend.wav").exists()
 
 
+def test_no_variation_takes_the_place_of_a_source(shop, tmp_path, capsys):
+    mine = tmp_path / "blend-2.wav"
+    mine.write_bytes((shop / "b.wav").read_bytes())
+    words = ["compose", str(shop / "a.wav"), str(mine), "-o", str(tmp_path / "blend.wav"), "--variations", "2"]
+    assert main([*words, "--model", str(shop / "model")]) == 2
+    assert "is also a source" in capsys.readouterr().err
+    assert mine.read_bytes() == (shop / "b.wav").read_bytes() and not (tmp_path / "blend-1.wav").exists()
+
+
 def told(path: Path) -> Any:
     return json.loads(path.read_text())
 

@@ -3,12 +3,14 @@
 import gc
 import multiprocessing
 import os
+import pickle
 import time
 
 import pytest
 
+from powermuse import registry
 from powermuse.data.pool import in_order
-from powermuse.types import BadInput
+from powermuse.types import BadInput, MissingExtra
 
 
 def test_results_come_in_the_order_of_what_was_asked():
@@ -23,6 +25,17 @@ def test_nobody_waits_for_what_is_in_hand_when_the_rest_is_not_wanted():
     results.close()
     assert not multiprocessing.active_children()
     assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_why_a_process_could_not_begin_is_said(workers):
+    with pytest.raises(BadInput, match="no codec is called 'nobody'"):
+        list(in_order(abs, [(1,), (2,)], workers, registry.build, "codecs", "nobody", {}))
+
+
+def test_what_is_missing_can_be_told_by_another_process():
+    told = pickle.loads(pickle.dumps(MissingExtra("codec encodec", "hub")))
+    assert isinstance(told, MissingExtra) and str(told) == str(MissingExtra("codec encodec", "hub"))
 
 
 def test_a_process_that_dies_is_said():

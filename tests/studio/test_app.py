@@ -142,6 +142,25 @@ def test_a_fault_of_ours_is_told_as_one_and_the_studio_lives_on(studio, pair, mo
     until(studio, studio.post("/api/jobs", json=pair).json()["id"], "done")
 
 
+def test_a_fault_in_telling_of_a_fault_does_not_end_the_studio(studio, pair, monkeypatch, tmp_path):
+    def fails(*_: Any) -> None:
+        raise OSError("the shelf is gone")
+
+    silent = studio.post("/api/sounds", files={"file": ("silent.wav", _wav(np.zeros((1, 48_000))))}).json()["id"]
+    assert str(tmp_path) not in studio.get(f"/api/sounds/{silent}/bars?begin_s=1.9").json()["trouble"]
+    with monkeypatch.context() as patch:
+        patch.setattr(work.Worker, "_without_paths", fails)
+        job = studio.post("/api/jobs", json={**pair, "groove": {"sound": silent}}).json()
+        assert until(studio, job["id"], "failed")["trouble"].startswith("something went wrong inside")
+    until(studio, studio.post("/api/jobs", json=pair).json()["id"], "done")
+
+
+def _wav(wav_CN: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    soundfile.write(content, wav_CN.T, 24_000, format="WAV")
+    return content.getvalue()
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -217,6 +236,9 @@ def test_every_language_has_every_word_and_no_other(studio):
         ({"host": "localhost.evil.example:8765"}, 403),
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"host": "["}, 403),
+        ({"transfer-encoding": "chunked"}, 411),
         ({"origin": "http://localhost:8765"}, 200),
         ({"host": "127.0.0.1:8765", "origin": "http://127.0.0.1:8765"}, 200),
         ({"content-length": "200000000"}, 413),

@@ -6,7 +6,7 @@ import pytest
 
 from powermuse.cli import main
 from powermuse.commands import studio
-from powermuse.studio.serve import bring_examples
+from powermuse.studio.serve import _named, bring_examples
 from powermuse.studio.store import Store
 
 
@@ -26,6 +26,20 @@ def test_an_address_that_is_taken_ends_in_one_line_and_status_2(tmp_path, monkey
         assert main(["studio", "--port", str(port), "--no-browser"]) == 2
     said = capsys.readouterr().err
     assert f"127.0.0.1:{port}: cannot be listened on" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "own", "named"),
+    [
+        ("127.0.0.1", True, "localhost"),
+        ("::", False, "localhost"),
+        ("0.0.0.0", False, "localhost"),
+        ("fe80::1", False, "[fe80::1]"),
+        ("studio.lan", False, "studio.lan"),
+    ],
+)
+def test_the_address_that_is_said_is_one_that_a_browser_takes(host, own, named):
+    assert _named(host, own) == named
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,31 @@ def test_a_sound_beyond_ten_minutes_or_a_hundred_megabytes_is_refused(store, tmp
         store.add_sound("long.wav", wav(tmp_path, 3.0))
 
 
+def test_hours_of_sound_are_refused_before_they_are_read(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("powermuse.studio.store.LONGEST_S", 2.0)
+    monkeypatch.setattr("powermuse.studio.store.files.read", lambda *_: pytest.fail("was read"))
+    with pytest.raises(BadInput, match=r"long\.wav: lasts 3\.0 s"):
+        store.add_sound("long.wav", wav(tmp_path, 3.0))
+
+
+def test_nothing_of_a_sound_stays_whatever_goes_wrong(store, tmp_path, monkeypatch):
+    def fails(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("powermuse.studio.store.files.read", fails)
+    with pytest.raises(MemoryError):
+        store.add_sound("loop.wav", wav(tmp_path))
+    assert list((tmp_path / "kept/sounds").iterdir()) == []
+
+
+def test_what_is_being_written_is_not_on_the_shelf(store, tmp_path):
+    kept = store.add_sound("loop.wav", wav(tmp_path))
+    (tmp_path / f"kept/sounds/.{new_id()}.0123456789ab.part.json").write_text("{")
+    store.begin_blend(id_ := new_id())
+    (tmp_path / f"kept/blends/.making-{id_}/asked.json").write_text("{")
+    assert store.sounds() == [kept] and store.blends() == []
+
+
 @pytest.mark.parametrize("id_", ["", "..", "../../etc/passwd", "/etc/passwd", "0" * 15, "G" * 16, "0" * 16 + "\n"])
 def test_no_path_comes_in_by_a_name(store, id_):
     for ask in (store.sound, store.begin_blend, store.drop_blend, lambda i: store.blend_file(i, "blend.wav")):

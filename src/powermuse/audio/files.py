@@ -39,6 +39,20 @@ def read(path: str | os.PathLike[str], sample_rate_hz: int | None = None, *, mon
     return wav_CN if sample_rate_hz is None else resample(wav_CN, rate_hz, sample_rate_hz)
 
 
+def length_told(path: str | os.PathLike[str]) -> float:
+    """Seconds that the head of a file says it lasts, without reading the sound; 0 where it does not say."""
+    path = Path(path)
+    try:
+        if path.suffix.lower() in _SNDFILE_SUFFIXES:
+            return float(soundfile.info(path).duration)
+        import av
+
+        with av.open(str(path)) as container:
+            return float((container.duration or 0) / av.time_base)
+    except _decoder_errors():
+        return 0.0
+
+
 def _mixed_down(wav_CN: np.ndarray, path: Path) -> np.ndarray:
     """The mean of the channels. Raises Unreadable where they cancel (a channel with its phase turned)."""
     mono = wav_CN.mean(axis=0, keepdims=True)

@@ -4,6 +4,7 @@ Driedger, Müller & Disch, ISMIR 2014), melody and treble by what lies where. Pa
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -23,6 +24,8 @@ _MELODY_LOW_HZ, _MELODY_HIGH_HZ = 200.0, 4000.0
 _EPS = 1e-10
 _RATE_HZ = 44_100
 _PEAK = 0.98
+_LOUDEST = 1e6
+"""Times full scale: powers of more do not fit."""
 
 
 class Stems(NamedTuple):
@@ -65,6 +68,8 @@ def write(file: str, folder: str) -> list[Path]:
     wav_CN = files.read(file, _RATE_HZ, mono=False)
     if clips.level_db(wav_CN) < clips.SILENCE_DB:
         raise BadInput(f"{file}: silent; there is nothing to take apart")
+    if np.abs(wav_CN).max() > _LOUDEST:
+        raise BadInput(f"{file}: has samples of {np.abs(wav_CN).max():.1g} times full scale; that is no sound")
     parts = split(torch.from_numpy(wav_CN), _RATE_HZ)._asdict()
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from torch import Tensor
 from powermuse.audio import partials
 from powermuse.audio.spectra import istft, mel_filters, power_spectrum, stft
 from powermuse.codecs import Codec
+from powermuse.types import BadInput
 
 _N_FFT = 1280
 _FLOOR_DB = -70.0
@@ -51,6 +52,8 @@ class MelCodec(Codec):
 
     def __init__(self, config: Config = Config()) -> None:
         super().__init__()
+        if not 0 <= config.seed < 2**63:
+            raise BadInput(f"codec mel: seed must be from 0 to below 2^63, not {config.seed}")
         self.config = config
         filters_MF = mel_filters(self.sample_rate_hz, _N_FFT, self.latent_dim)
         self.register_buffer(

@@ -108,6 +108,8 @@ def _compose(options: argparse.Namespace) -> int:
         if options.pairs is not None:
             raise BadInput("--pairs is for folders; neither GROOVE nor HARMONY is one")
         check_out(options.out, options.groove, options.harmony)
+        for out in _outs(options.out, options.variations):
+            check_out(out, options.groove, options.harmony)
     if not 0 <= options.seed < 2**63 - options.variations:
         raise BadInput(f"--seed must be from 0 to below 2^63, not {options.seed}")
     if options.variations < 1:

@@ -42,6 +42,6 @@ def settings(pairs: list[str]) -> dict[str, Any]:
             raise BadInput(f"{pair!r}: KEY=VALUE is wanted, as cpus_per_task=8")
         try:
             found[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):  # 2024-13-45 is no date
             raise BadInput(f"{pair!r}: the value cannot be read") from None
     return found

@@ -16,6 +16,8 @@ from powermuse.data import walk
 from powermuse.types import BadInput
 
 RANKING = "ranking.tsv"
+_LONGEST_NAME = 200
+"""Bytes; most disks take 255, with what else stands in the names of files beside it."""
 _COLUMNS = ("rank", "blend", "groove", "harmony", "score", "rhythm", "chords", "copied")
 
 
@@ -55,7 +57,7 @@ class Request(NamedTuple):
 def pairs(groove: str, harmony: str, out: str, count: int | None, seed: int) -> list[Pair]:
     """Every sound of one file or folder with every sound of the other, or `count` of these pairs, drawn by `seed`; each
     with a name of its own. Raises BadInput where there is no sound, or no such number of pairs."""
-    grooves, harmonies = _sounds(groove), _sounds(harmony)
+    grooves, harmonies = _sounds(groove, out), _sounds(harmony, out)
     total = len(grooves) * len(harmonies)
     if count is not None and not 1 <= count <= total:
         raise BadInput(f"--pairs must be from 1 to {total} (grooves times harmonies), not {count}")
@@ -64,7 +66,7 @@ def pairs(groove: str, harmony: str, out: str, count: int | None, seed: int) -> 
     found = []
     for number in chosen:
         g, h = divmod(number, len(harmonies))
-        found.append(Pair(grooves[g], harmonies[h], Path(out) / f"{names[0][g]}+{names[1][h]}.wav"))
+        found.append(Pair(grooves[g], harmonies[h], Path(out) / _blend_name(names[0][g], names[1][h])))
     return found
 
 
@@ -111,23 +113,41 @@ def write_ranking(folder: str, made: list[Made]) -> Path:
 
 
 class _Listener:
-    """Reads sounds, and keeps the last groove: it comes with one harmony after another."""
+    """Reads sounds, and keeps the two that were asked for last: a groove comes with one harmony after another."""
 
     def __init__(self, composer: Composer) -> None:
         self.composer = composer
         self.kept: dict[Path, Any] = {}
 
     def __call__(self, path: Path) -> Any:
-        if path not in self.kept:
-            while len(self.kept) >= 2:
-                self.kept.pop(next(iter(self.kept)))
-            self.kept[path] = self.composer.listen(path)
-        return self.kept[path]
+        heard = self.kept.pop(path, None) or self.composer.listen(path)
+        while len(self.kept) >= 2:
+            self.kept.pop(next(iter(self.kept)))
+        self.kept[path] = heard
+        return heard
 
 
-def _sounds(place: str) -> list[Path]:
-    """A file, or all sounds of a folder and below it."""
-    return [path for path, _ in walk.sound_files((place,))] if Path(place).is_dir() else [Path(place)]
+def _sounds(place: str, out: str) -> list[Path]:
+    """A file, or all sounds of a folder and below it; but for the folder of the blends, which would be composed again.
+    Raises BadInput where that one is the folder itself."""
+    if not Path(place).is_dir():
+        return [Path(place)]
+    blends = Path(out).resolve()
+    if Path(place).resolve() == blends:
+        raise BadInput(f"{out}: the sounds are taken from there; name another folder with -o")
+    found = [path for path, _ in walk.sound_files((place,)) if blends not in path.resolve().parents]
+    if not found:
+        raise BadInput(f"{place}: no sound files found but blends in {out}")
+    return found
+
+
+def _blend_name(groove: str, harmony: str) -> str:
+    """`GROOVE+HARMONY.wav`; with a digest of both where others could come to the same, or it would be too long."""
+    name = f"{groove}+{harmony}"
+    if name.count("+") == 1 and len(name.encode()) <= _LONGEST_NAME:
+        return f"{name}.wav"
+    digest = hashlib.blake2b(f"{groove}/{harmony}".encode(), digest_size=4).hexdigest()
+    return f"{name.encode()[:_LONGEST_NAME].decode(errors='ignore')}-{digest}.wav"
 
 
 def _names(paths: list[Path]) -> list[str]:

@@ -1,5 +1,6 @@
 """Codecs over sound of any length: in pieces, so that memory stays bounded."""
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -28,10 +29,18 @@ def decode(z_BDT: Tensor, codec: Codec, roll_BQT: Tensor | None = None) -> Tenso
     frames = z_BDT.shape[-1]
     if frames <= PIECE_FRAMES:
         return _decode_piece(z_BDT, codec, roll_BQT, 0)
-    begins = clips.window_starts(frames, PIECE_FRAMES, PIECE_FRAMES - DECODE_OVERLAP_FRAMES)
-    pieces = [_decode_piece(z_BDT[..., b : b + PIECE_FRAMES], codec, roll_BQT, b) for b in begins]
+    # Equally long, so that none overlaps its neighbour by more: where two of unrelated phases are mixed, half of the
+    # power is lost.
+    step = math.ceil((frames - DECODE_OVERLAP_FRAMES) / _pieces_needed(frames))
+    begins = range(0, frames - DECODE_OVERLAP_FRAMES, step)
+    pieces = [_decode_piece(z_BDT[..., b : b + step + DECODE_OVERLAP_FRAMES], codec, roll_BQT, b) for b in begins]
     hop = codec.hop_samples
     return clips.overlap_add(pieces, [b * hop for b in begins], frames * hop, DECODE_OVERLAP_FRAMES * hop)
+
+
+def _pieces_needed(frames: int) -> int:
+    """How many of at most `PIECE_FRAMES`, each after the first beginning on the overlap, come to `frames`."""
+    return math.ceil((frames - DECODE_OVERLAP_FRAMES) / (PIECE_FRAMES - DECODE_OVERLAP_FRAMES))
 
 
 def _decode_piece(z_BDT: Tensor, codec: Codec, roll_BQT: Tensor | None, begin: int) -> Tensor:

@@ -35,7 +35,7 @@ def in_order(
         try:
             for item in items:
                 with _interrupts_held():
-                    waiting.append(pool.submit(work, *item))
+                    waiting.append(pool.submit(_work, work, *item))
                 if len(waiting) > 2 * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -73,7 +73,21 @@ def _start(lifeline: Connection, begin: Callable[..., None], *given: Any) -> Non
     """Begins a process of the pool: one thread each, and an end where the one that began it ends or lets go of it."""
     torch.set_num_threads(1)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-    begin(*given)
+    global _unready
+    try:
+        begin(*given)
+    except Exception as error:  # raised here it would be lost, and the pool be broken without a word
+        _unready = error
+
+
+_unready: Exception | None = None
+"""Why this process could not begin."""
+
+
+def _work(work: Callable[..., Result], *item: Any) -> Result:
+    if _unready is not None:
+        raise _unready
+    return work(*item)
 
 
 def _end_with(lifeline: Connection) -> None:

@@ -84,6 +84,8 @@ def begin(plan: Plan) -> list[tuple[Path, str]]:
         _check_same(begun, out)
     elif taken:
         raise BadInput(f"{out}: is not empty and not a data set; name another directory")
+    else:  # no plan is kept of a codec that cannot be had
+        registry.build("codecs", plan.codec, plan.codec_options)
     out.mkdir(parents=True, exist_ok=True)
     # First, so that who finds shards finds the plan of them.
     disk.write_text(out / "plan.json", json.dumps(begun, indent=1))

@@ -97,12 +97,13 @@ def _guard(app: FastAPI, hosts: tuple[str, ...]) -> None:
 
     @app.middleware("http")
     async def guard(request: Request, call_next: _Next) -> Response:
-        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
         origin = request.headers.get("origin")
-        if hosts and host not in hosts:
+        if hosts and _part("hostname", f"//{request.headers.get('host', '')}") not in hosts:
             return _refusal("this studio answers on its own machine alone", 403)
-        if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        if origin is not None and _part("netloc", origin) != request.headers.get("host"):
             return _refusal("another page may not ask", 403)
+        if "transfer-encoding" in request.headers:  # no page of ours sends without saying how much
+            return _refusal("the length of what is sent is wanted", 411)
         if int(request.headers.get("content-length") or 0) > LARGEST_BYTES + 100_000:
             return _refusal(f"at most {LARGEST_BYTES / 1e6:.0f} MB are taken", 413)
         response = await call_next(request)
@@ -119,6 +120,15 @@ def _guard(app: FastAPI, hosts: tuple[str, ...]) -> None:
     async def bad_form(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         return _refusal(f"{'.'.join(str(part) for part in first['loc'][1:])}: {first['msg']}", 400)
+
+
+def _part(name: str, address: str) -> str | None:
+    """A part of an address; None of what is none."""
+    try:
+        found: str | None = getattr(urlsplit(address), name)
+    except ValueError:
+        return None
+    return found
 
 
 def _refusal(message: str, status: int) -> JSONResponse:

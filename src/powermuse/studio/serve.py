@@ -31,7 +31,7 @@ def run(wanted: Wanted, say: Callable[[str], None]) -> None:
     own = wanted.host in apps.LOOPBACK
     made = apps.make(wanted.folder, apps.LOOPBACK if own else ())
     bring_examples(made.state.store, wanted.examples)
-    address = f"http://{'localhost' if own else wanted.host}:{listening.getsockname()[1]}/"
+    address = f"http://{_named(wanted.host, own)}:{listening.getsockname()[1]}/"
     say(f"studio: {address} (sounds and blends in {wanted.folder}; stop with Ctrl-C)")
     if not own:
         say("studio: whoever reaches this address can use it; there is no password")
@@ -51,6 +51,13 @@ def bring_examples(store: Store, examples: list[Path]) -> None:
     if not store.sounds():
         for path in reversed(examples):
             store.add_sound(path.name, path.read_bytes())
+
+
+def _named(host: str, own: bool) -> str:
+    """What a browser of this machine calls it."""
+    if own or host in ("0.0.0.0", "::"):
+        return "localhost"
+    return f"[{host}]" if ":" in host else host
 
 
 def _socket(host: str, port: int) -> socket.socket:

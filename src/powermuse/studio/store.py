@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,16 +62,20 @@ class Store:
         disk.write_bytes(path, content)
         try:
             seconds = self._seconds(path, name)
-        except BadInput:
+        except BaseException:
             path.unlink()
             raise
         disk.write_text(path.with_suffix(".json"), json.dumps({"name": name, "seconds": seconds, "file": path.name}))
         return Stored(path.stem, name, seconds, path)
 
     def sounds(self) -> list[Stored]:
-        """All of them, the last one first."""
-        told = sorted(self.sounds_folder.glob("*.json"), key=lambda p: p.stat().st_mtime_ns, reverse=True)
-        return [self._stored(path) for path in told]
+        """All of them, the last one first; not what is being written aside."""
+        found = []
+        for path in self.sounds_folder.glob("*.json"):
+            with suppress(FileNotFoundError):
+                if _ID.fullmatch(path.stem):
+                    found.append((path.stat().st_mtime_ns, self._stored(path)))
+        return [stored for _, stored in sorted(found, key=lambda each: -each[0])]
 
     def sound(self, id_: str) -> Stored:
         """One of them."""
@@ -98,7 +103,11 @@ class Store:
 
     def blends(self) -> list[dict[str, Any]]:
         """What was asked for each blend that is there, the last one first."""
-        asked = [json.loads(path.read_text()) for path in self.blends_folder.glob(f"*/{_ASKED}")]
+        asked = []
+        for path in self.blends_folder.glob(f"*/{_ASKED}"):
+            with suppress(FileNotFoundError):  # taken away, or only now given its name
+                if _ID.fullmatch(path.parent.name):
+                    asked.append(json.loads(path.read_text()))
         return sorted(asked, key=lambda one: -float(one["made_s"]))
 
     def blend_file(self, id_: str, name: str) -> Path:
@@ -116,7 +125,9 @@ class Store:
         """Its length. Raises BadInput where it cannot be read, or is too short or long."""
         rate_hz = 24_000
         try:
-            seconds = files.read(path, rate_hz).shape[1] / rate_hz
+            seconds = files.length_told(path)  # hours of sound are not to be read before they are refused
+            if seconds <= LONGEST_S:
+                seconds = files.read(path, rate_hz).shape[1] / rate_hz
         except BadInput as error:
             raise BadInput(str(error).replace(str(path), name)) from None
         if not SHORTEST_S <= seconds <= LONGEST_S:

@@ -140,17 +140,27 @@ class Worker:
                 continue
             job.state = "running"
             try:
-                self._compose(job)
-                job.state, job.share = "done", 1.0
-            except Cancelled:
-                job.state = "cancelled"
-            except BadInput as error:
-                job.state, job.trouble = "failed", self._without_paths(str(error))
-            except Exception:  # the page lives on; what went wrong is told where the studio was started
+                self._end(job)
+            except (
+                Exception
+            ):  # the page and its next wish live on; what went wrong is told where the studio was started
                 _log.exception("a blend could not be composed")
-                job.state, job.trouble = "failed", "something went wrong inside; the terminal says what"
+                job.trouble, job.state = "something went wrong inside; the terminal says what", "failed"
+
+    def _end(self, job: Job) -> None:
+        """Composes, or tells why not; then nothing of it stays."""
+        try:
+            self._compose(job)
+            job.share, job.state = 1.0, "done"
+            return
+        except Cancelled:
+            ended: tuple[str, State] = "", "cancelled"
+        except BadInput as error:
+            ended = self._without_paths(str(error)), "failed"
+        finally:
             if job.state != "done":
                 self.store.drop_blend(job.id)
+        job.trouble, job.state = ended
 
     def _compose(self, job: Job) -> None:
         def on_progress(what: str, done: int, total: int) -> None:
@@ -185,7 +195,10 @@ class Worker:
     def bars(self, side: Side) -> dict[str, Any]:
         """Tempo, key and first downbeat of a part of a sound, in seconds of that part. Raises BadInput where it lasts
         less than half a second."""
-        heard = alignment.hear(self.store.sound(side.sound).path, side.begin_s, side.end_s or None)
+        try:
+            heard = alignment.hear(self.store.sound(side.sound).path, side.begin_s, side.end_s or None)
+        except BadInput as error:
+            raise BadInput(self._without_paths(str(error))) from None
         return {**alignment.told_of(heard), "sure": alignment.is_sure(heard)}
 
     def _without_paths(self, message: str) -> str:

@@ -35,7 +35,10 @@ export class Source {
     this.whole.addEventListener("click", () => this.takeWholeBars());
     this.play.addEventListener("click", () => (this.wave.isPlaying() ? this.wave.pause() : this.wave.play(...this.part())));
     this.shelf.addEventListener("change", () => this.show(this.known.find((each) => each.id === this.shelf.value)));
-    this.root.querySelector("input[type=file]").addEventListener("change", (event) => this.take(event.target.files[0]));
+    this.root.querySelector("input[type=file]").addEventListener("change", (event) => {
+      this.take(event.target.files[0]);
+      event.target.value = ""; // the same file may be brought again
+    });
     for (const box of [this.begin, this.end]) box.addEventListener("change", () => { this.mark(); this.listen(); });
     this.root.addEventListener("dragover", (event) => { event.preventDefault(); this.root.classList.add("over"); });
     this.root.addEventListener("dragleave", () => this.root.classList.remove("over"));
@@ -73,10 +76,10 @@ export class Source {
     this.shelf.value = sound.id;
     this.heard = null;
     this.asked++;
+    this.taken(begin, end || sound.seconds); // at once: it may be asked for before its wave is there
     this.say();
     await this.wave.load(`/api/sounds/${sound.id}/audio`);
     if (sound !== this.sound) return; // another was chosen meanwhile
-    this.taken(begin, end || sound.seconds);
     this.mark();
     this.listen();
   }

@@ -142,11 +142,13 @@ async function generate(event) {
   event.preventDefault();
   fine();
   try {
-    if (!sources.groove.sound || !sources.harmony.sound) return;
+    if (at("generate").disabled || !sources.groove.sound || !sources.harmony.sound) return;
+    at("generate").disabled = true; // at once: a second press before the answer would be a second piece of work
     running = await send("jobs", wish());
     localStorage.setItem("running", running.id);
     await follow();
   } catch (error) {
+    running = null;
     working(null);
     trouble(error);
   }
@@ -215,7 +217,7 @@ function button(name, action) {
 // Keys: 1 to 4 hear, space plays and pauses, g composes, Escape calls off; not while one writes.
 
 function pressed(event) {
-  if (event.target.closest("input:not([type=range]), select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.repeat || event.target.closest("input:not([type=range]), select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
   const heard = { 1: "groove", 2: "harmony", 3: "mix", 4: "blend" }[event.key];
   if (heard) result.hear(heard);
   else if (event.key === " " && !event.target.closest("button, a")) { event.preventDefault(); result.pause(); }
@@ -241,7 +243,8 @@ async function start() {
     offerTransposition();
     working(running);
     result.say();
-    for (const source of Object.values(sources)) source.say();
+    for (const name of about.factors) form.elements[`strength_${name}`].show();
+    for (const source of Object.values(sources)) { source.say(); source.tell(); }
     await refreshHistory();
   });
   form.elements.model.addEventListener("change", modelChosen);
