@@ -46,6 +46,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "words.wav").write_text("these are words, not music\n" * 100)
     (folder / "corrupt.flac").write_bytes(b"fLaC" + bytes(range(256)) * 40)
     (folder / "folder.wav").mkdir()
+    for name in ("precious", "made"):
+        shutil.copy(folder / "groove.wav", folder / f"{name}.wav")
+    (folder / "made.json").write_text('{"powermuse": "0", "blend": {"file": "made.wav"}}')
     (folder / "nothing").mkdir()
     shutil.copy(folder / "words.wav", sounds.write(folder / "bad/a.wav", sounds.drums(1.0)))
     (folder / "tiny.yaml").write_text(TINY)
@@ -108,6 +111,11 @@ def train(*more: str, name: str = "tiny.yaml", data: str = "DATA", run: str = "r
 BAD = {
     # sources
     "a missing source": (compose(groove="gone.wav"), "gone.wav: no such file"),
+    "an empty name": (compose(groove=""), "GROOVE is empty"),
+    "blends in a folder named as a file": (["compose", "bad", "own.wav", "-o", "new.wav"], "is named as a file"),
+    "a wave of somebody's": (compose(out="precious.wav"), "precious.wav: exists, and is no blend"),
+    "a report of another wave": (compose(out="made.flac"), "is the report of made.wav"),
+    "a share that is no number": (compose("--rhythm-from", "groove:nan,harmony:1"), "--rhythm-from"),
     "a missing second source": (compose(harmony="gone.wav"), "gone.wav: no such file"),
     "an empty source": (compose(groove="empty.wav"), "empty.wav: the file is empty"),
     "a corrupt source": (compose(groove="corrupt.flac"), "corrupt.flac: is not a sound file that can be read"),

@@ -124,6 +124,14 @@ def test_of_two_levels_that_beats_allow_the_whole_of_the_clip_decides(slow, want
     assert found.tempo_bpm == pytest.approx(wanted_bpm, rel=0.01)
 
 
+@pytest.mark.parametrize(("seconds", "sure"), [(0.6, False), (1.1, False), (4.0, True)])
+def test_one_or_two_strokes_are_no_beat_to_be_sure_of(seconds, sure):
+    whole = pulse(100.0)
+    frames = round(seconds * 75)
+    short = whole._replace(beat_T=whole.beat_T[:frames], downbeat_T=whole.downbeat_T[:frames])
+    assert (grid.find(short, seconds).confidence >= 0.5) is sure
+
+
 def test_where_nothing_is_heard_nothing_is_sure():
     nothing = np.zeros(FRAMES)
     assert grid.find(Pulse(nothing, nothing, ANY_TEMPO, KEYS)).confidence == pytest.approx(0.0, abs=1e-6)

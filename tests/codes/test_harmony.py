@@ -126,3 +126,12 @@ def test_chords_can_be_held_for_longer_by_what_holds_longest():
     assert held.shape == states.shape
     assert held.tolist() == [[3] * 56 + [9] * 56]
     assert torch.equal(harmony.held_for(states, 0.0), states)
+
+
+def test_chords_that_hold_long_enough_stay_where_they_are_and_the_end_of_a_loop_is_no_chord():
+    four = torch.tensor([[0] * 75 + [1] * 75 + [2] * 75 + [3] * 75 + [0] * 5])
+    for seconds in (1.5, 3.9):
+        assert harmony.held_for(four, seconds).tolist() == [[0] * 75 + [1] * 75 + [2] * 75 + [3] * 80]
+    halved = harmony.held_for(four, 5.0)[0]
+    assert halved.unique_consecutive(return_counts=True)[1].tolist() == [150, 155]
+    assert len(harmony.held_for(four, 60.0).unique()) == 1

@@ -107,6 +107,25 @@ def test_a_file_that_is_no_sound_is_told_and_the_others_are_composed(folders, me
     assert len(table(tmp_path / "out")) == 2
 
 
+def test_a_part_of_the_pairs_or_a_slip_does_not_take_the_others_out_of_the_table(tmp_path):
+    sounds.write(tmp_path / "a.wav", sounds.drums(1.0, 1))
+    made = [batch.Made(pair, {"taken": {"rank": 0.1 * i}}) for i, pair in enumerate(_four(tmp_path))]
+    for one in made:
+        one.pair.out.touch()
+    batch.write_ranking(str(tmp_path), made)
+    batch.write_ranking(str(tmp_path), [made[0]._replace(told={"taken": {"rank": 0.9}})])
+    assert [row["blend"] for row in table(tmp_path)] == [made[i].pair.out.name for i in (0, 3, 2, 1)]
+    made[2].pair.out.unlink()
+    batch.write_ranking(str(tmp_path), [])
+    assert [row["rank"] for row in table(tmp_path)] == ["1", "2", "3"]
+    with pytest.raises(BadInput, match=r"harmny\.wav: no such file"):
+        batch.pairs(str(tmp_path), str(tmp_path / "harmny.wav"), "out", None, 0)
+
+
+def _four(folder: Path) -> list[batch.Pair]:
+    return [batch.Pair(folder / "a.wav", folder / f"{i}.wav", folder / f"a+{i}.wav") for i in range(4)]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [(["--variations", "2"], "--variations is for one pair"), (["--pairs", "9"], "from 1 to 4")],

@@ -62,6 +62,11 @@ def test_variations_are_numbered_differ_and_are_what_their_seeds_give(shop, tmp_
     assert not np.allclose(first, second)
     assert np.array_equal(second, sound(tmp_path / "single.wav"))
     assert json.loads((tmp_path / "blend-2.json").read_text())["seed"] == 6
+    single = json.loads((tmp_path / "single.json").read_text())
+    assert single["asked"] == {"length": "longer", "align": "auto", "transpose": "0"}
+    assert single["chords"][0][0] == 0.0 and single["chords"][-1][1] == pytest.approx(
+        single["blend"]["seconds"], abs=0.1
+    )
     assert not (tmp_path / "blend.wav").exists()
 
 
@@ -176,8 +181,8 @@ def test_strengths_become_guidance_on_top_of_the_models_own(shop):
     [
         (["--rhythm-from", "nowhere"], "groove, harmony, both or shares"),
         (["--rhythm-from", "groove:-1"], "groove, harmony, both or shares"),
-        (["--harmony-strength", "11"], "--harmony-strength must be from 0 to 10"),
-        (["--harmony-strength", "nan"], "--harmony-strength must be from 0 to 10"),
+        (["--harmony-strength", "3.5"], "--harmony-strength must be from 0 to 3"),
+        (["--harmony-strength", "nan"], "--harmony-strength must be from 0 to 3"),
         (["--variations", "0"], "--variations must be at least 1"),
         (["--orchestration", "waltz"], "model knows blocks, held: no, off; not 'waltz'"),
         (["--orchestration", "Blocks"], "not 'Blocks'"),

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from powermuse.losses import flow as losses
 from powermuse.model.drafter import Drafter, Known, tokens
-from powermuse.model.flow import FlowCascade
+from powermuse.model.flow import FlowCascade, guidance_shares
 from powermuse.model.score import NOTES, settled
 from powermuse.recipe import FlowRecipe
 from powermuse.types import BadInput, Brief, Noised, Proposal
@@ -177,6 +177,40 @@ def test_the_notes_that_are_told_lean_as_the_blend_does(steps, begin):
     torch.testing.assert_close(told_notes(free.eval()), told_notes(free, 7), rtol=1e-4, atol=1e-4)
     plain, more = (unlike_its_start(made(guidance=g, steps=steps, begin=begin).eval()) for g in ([0.0], [1.0]))
     torch.testing.assert_close(told_notes(more) - told_notes(plain), told_notes(plain) - told_notes(free))
+
+
+@pytest.mark.parametrize(
+    ("guidance", "wanted"),
+    [
+        ([], {(): 1.0}),
+        ([0.0, 0.5, 0.0], {(): 1.5, (1,): -0.5}),
+        ([-0.25], {(): 0.75, (0,): 0.25}),
+        ([0.0, -1.0, -1.0], {(1, 2): 1.0}),
+        ([0.0, -0.5, -0.8], {(): 0.1, (1,): 0.1, (2,): 0.4, (1, 2): 0.4}),
+        ([0.4, 0.6], {(): 2.0, (0,): -0.4, (1,): -0.6}),
+        ([1.0, -1.0], {(1,): 2.0, (0, 1): -1.0}),
+    ],
+)
+def test_each_factor_is_weakened_by_a_throw_of_its_own_and_leant_on_alone(guidance, wanted):
+    found = guidance_shares(guidance)
+    assert sum(found.values()) == pytest.approx(1.0)
+    assert {tuple(sorted(dropped)): share for dropped, share in found.items()} == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("steps", "begin"), [(0, "draft"), (4, "noise")])
+def test_two_factors_of_no_strength_leave_nothing_of_either(steps, begin):
+    model = unlike_its_start(made(guidance=[0.0, -1.0, -1.0], steps=steps, begin=begin).eval())
+    model.drafter.palette = None  # whose levels are told of the last stream
+
+    @torch.no_grad()
+    def composed(seed: int) -> tuple[Tensor, Tensor]:
+        torch.manual_seed(0)
+        given = Proposal((proposal().streams[0], *proposal(seed).streams[1:]), None, {}, {})
+        answer = model(given)
+        return answer.blend_BDT, answer.notes_BQN
+
+    for one, other in zip(composed(0), composed(7), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
 def test_in_training_an_orchestration_is_left_open_now_and_then():

@@ -148,6 +148,9 @@ def test_a_fault_in_telling_of_a_fault_does_not_end_the_studio(studio, pair, mon
 
     silent = studio.post("/api/sounds", files={"file": ("silent.wav", _wav(np.zeros((1, 48_000))))}).json()["id"]
     assert str(tmp_path) not in studio.get(f"/api/sounds/{silent}/bars?begin_s=1.9").json()["trouble"]
+    for part in ({"begin_s": 1.5, "end_s": 1.0}, {"begin_s": 1.9, "end_s": 99.0}):
+        refused = studio.post("/api/jobs", json={**pair, "groove": {"sound": silent, **part}})
+        assert refused.status_code == 400 and "is no part of 0.5 s or more" in refused.json()["trouble"]
     with monkeypatch.context() as patch:
         patch.setattr(work.Worker, "_without_paths", fails)
         job = studio.post("/api/jobs", json={**pair, "groove": {"sound": silent}}).json()
@@ -168,11 +171,14 @@ def _wav(wav_CN: np.ndarray) -> bytes:
         ({"groove": {"sound": "../../../etc/passwd"}}, "no name that was given here"),
         ({"groove": {"sound": "0" * 16}}, "no such sound"),
         ({"seed": -1}, "seed"),
+        ({"sede": 1}, "sede"),
+        ({"model": "factors", "sources": {"rythm": "groove"}}, "no factor rythm"),
+        ({"model": "factors", "strengths": {"bogus": 1.0}}, "no factor bogus"),
         ({"length": "endless"}, "length"),
         ({"harmony": {"sound": "0" * 16, "begin_s": -1}}, "begin_s"),
         ({"model": "factors", "orchestration": "polka"}, "polka"),
         ({"model": "factors", "sources": {"rhythm": "nowhere"}}, "nowhere"),
-        ({"model": "factors", "strengths": {"rhythm": 99.0}}, "from 0 to 10"),
+        ({"model": "factors", "strengths": {"rhythm": 99.0}}, "from 0 to 3"),
         ({"model": "starter", "strengths": {"rhythm": 2.0}}, "only a model of factors"),
     ],
     ids=str,

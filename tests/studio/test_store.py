@@ -76,6 +76,17 @@ def test_what_is_being_written_is_not_on_the_shelf(store, tmp_path):
     assert store.sounds() == [kept] and store.blends() == []
 
 
+def test_one_that_is_damaged_hides_no_other(store, tmp_path, caplog):
+    kept = store.add_sound("loop.wav", wav(tmp_path))
+    store.begin_blend(whole := new_id())
+    store.keep_blend(whole, {"seed": 1})
+    for place in (f"sounds/{new_id()}.json", f"blends/{new_id()}/asked.json", f"blends/{new_id()}/asked.json"):
+        (tmp_path / "kept" / place).parent.mkdir(exist_ok=True)
+        (tmp_path / "kept" / place).write_text("{}" if place.startswith("sounds") else "")
+    assert store.sounds() == [kept] and [one["id"] for one in store.blends()] == [whole]
+    assert caplog.text.count("it is left out") == 3
+
+
 @pytest.mark.parametrize("id_", ["", "..", "../../etc/passwd", "/etc/passwd", "0" * 15, "G" * 16, "0" * 16 + "\n"])
 def test_no_path_comes_in_by_a_name(store, id_):
     for ask in (store.sound, store.begin_blend, store.drop_blend, lambda i: store.blend_file(i, "blend.wav")):

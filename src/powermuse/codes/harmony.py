@@ -5,6 +5,7 @@ second; within a chord everything is constant. When the clip strikes its chords,
 instruments, is not in it.
 """
 
+from collections import Counter
 from functools import lru_cache
 from typing import Literal
 
@@ -50,15 +51,41 @@ def told(chroma_BPT: Tensor, states_BT: Tensor, detail: Detail = "chords") -> Te
 
 
 def held_for(states_BT: Tensor, seconds: float) -> Tensor:
-    """The same `states` where a chord holds for `seconds` at least: in each stretch as long the one that holds longest
-    of it; of none at all, as they are."""
-    frames, length = states_BT.shape[1], round(seconds * RATE_HZ)
-    if length < 2:
-        return states_BT
-    spare = -frames % length
-    padded_BT = torch.cat([states_BT, states_BT[:, -1:].expand(-1, spare)], dim=1)
-    parts_BNL = padded_BT.unflatten(1, (-1, length))
-    return parts_BNL.mode(dim=-1).values.repeat_interleave(length, dim=1)[:, :frames]
+    """The same `states` where a chord holds for `seconds` at least: one that is shorter is joined to the shorter of its
+    neighbours, the shortest first, and of what is joined the chord that held longest holds. What is long enough stays
+    as it is, and every border is one of the clip's own."""
+    least = round(seconds * RATE_HZ)
+    return states_BT if least < 2 else torch.stack([_held_for(states_T, least) for states_T in states_BT])
+
+
+def _held_for(states_T: Tensor, least: int) -> Tensor:
+    """Of one clip, in frames."""
+    states, frames = (each.tolist() for each in torch.unique_consecutive(states_T, return_counts=True))
+    stretches = [Counter({state: count}) for state, count in zip(states, frames, strict=True)]
+    while len(stretches) > 1 and min(map(Counter.total, stretches)) < least:
+        lengths = [stretch.total() for stretch in stretches]
+        at = lengths.index(min(lengths))
+        beside = min((i for i in (at - 1, at + 1) if 0 <= i < len(lengths)), key=lengths.__getitem__)
+        first = min(at, beside)
+        stretches[first : first + 2] = [stretches[first] + stretches[first + 1]]
+        stretches = _of_one_chord(stretches)
+    held = torch.tensor([_longest(stretch) for stretch in stretches], dtype=states_T.dtype)
+    return held.repeat_interleave(torch.tensor([stretch.total() for stretch in stretches])).to(states_T.device)
+
+
+def _of_one_chord(stretches: list[Counter[int]]) -> list[Counter[int]]:
+    """Neighbours in which the same chord holds are one."""
+    found = stretches[:1]
+    for stretch in stretches[1:]:
+        if _longest(stretch) == _longest(found[-1]):
+            found[-1] = found[-1] + stretch
+        else:
+            found.append(stretch)
+    return found
+
+
+def _longest(stretch: Counter[int]) -> int:
+    return stretch.most_common(1)[0][0]
 
 
 def nearest(code_BRT: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """`powermuse compose`: a third clip from two."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,9 @@ def _add_bars_and_form(command: argparse.ArgumentParser) -> None:
 def _compose(options: argparse.Namespace) -> int:
     from powermuse.types import BadInput
 
+    for name in ("groove", "harmony"):
+        if not getattr(options, name):
+            raise BadInput(f"{name.upper()} is empty; name a sound file or a folder")
     many = Path(options.groove).is_dir() or Path(options.harmony).is_dir()
     if many and options.variations != 1:
         raise BadInput("--variations is for one pair of files; of folders run it again with another --seed and -o")
@@ -146,7 +150,7 @@ def _one(options: argparse.Namespace, model: Any, seed: int, out: str) -> None:
         groove, harmony, found = Aligner(_wish(options), composer.codec.sample_rate_hz)(groove, harmony)
         blend = composer.compose(groove, harmony, options.length, update, found)
         update("report", 0, 1)
-        told = report.write(blend, out, midi=options.midi, form=_form(options))
+        told = report.write(blend, out, midi=options.midi, form=_form(options), asked=_asked(options))
     rhythm = told["rhythm"]
     orchestrated = f"; orchestration {told['orchestration']}" if "orchestration" in told else ""
     print(
@@ -173,6 +177,14 @@ def _wish(options: argparse.Namespace) -> Any:
     return Wish(options.align, options.transpose)
 
 
+def _asked(options: argparse.Namespace) -> dict[str, Any]:
+    """All that decides a blend beside its sounds, its model and its seed, as it was asked for."""
+    names = ("length", "orchestration", "align", "transpose", "distance")
+    factors = (f"{name}_{what}" for name in FACTORS for what in ("from", "strength"))
+    told = {name: getattr(options, name) for name in (*names, *factors)}
+    return {name: value for name, value in told.items() if value is not None}
+
+
 def _form(options: argparse.Namespace) -> Any:
     """How a blend is written."""
     from powermuse.composing.formats import Form
@@ -190,12 +202,14 @@ def _many(options: argparse.Namespace, model: Any) -> int:
     if Path(options.out).exists() and not Path(options.out).is_dir():
         raise BadInput(f"{options.out}: is a file; blends of folders go into a folder")
     todo = batch.pairs(options.groove, options.harmony, options.out, options.pairs, options.seed)
+    if Path(options.out).suffix.lower() in (".wav", ".flac"):
+        raise BadInput(f"{options.out}: is named as a file; blends of folders go into a folder")
     Path(options.out).mkdir(parents=True, exist_ok=True)
     wanted = batch.Request(options.seed, options.length, options.midi, _form(options), _wish(options))
     made: list[batch.Made] = []
     with progress() as update:
         update("compose", 0, len(todo))
-        for one in batch.compose(Composer(model, options.seed), todo, wanted):
+        for one in batch.compose(Composer(model, options.seed), todo, wanted, _asked(options)):
             made.append(one)
             batch.write_ranking(options.out, made)
             update("compose", len(made), len(todo), one.pair.out.name)
@@ -245,6 +259,10 @@ def _shares(text: str) -> tuple[float, float]:
         shares = {name: float(share) for name, share in (part.split(":") for part in text.split(","))}
     except ValueError:
         shares = {"": 0.0}
-    if shares.keys() - known.keys() or min(shares.values()) < 0.0 or max(shares.values()) <= 0.0:
+    if (
+        shares.keys() - known.keys()
+        or not all(0.0 <= s < math.inf for s in shares.values())
+        or not any(shares.values())
+    ):
         raise argparse.ArgumentTypeError(f"{text!r}: groove, harmony, both or shares as groove:0.7,harmony:0.3 wanted")
     return shares.get("groove", 0.0), shares.get("harmony", 0.0)

@@ -70,10 +70,12 @@ def pairs(groove: str, harmony: str, out: str, count: int | None, seed: int) -> 
     return found
 
 
-def compose(composer: Composer, todo: list[Pair], wanted: Request) -> Iterator[Made]:
+def compose(
+    composer: Composer, todo: list[Pair], wanted: Request, asked: dict[str, Any] | None = None
+) -> Iterator[Made]:
     """The blends of some pairs, one after another, each written with its report and its picture before the next is
     begun. One that is there, of the same sounds by the same model and settings, is left as it is; a pair that cannot be
-    composed is told and the next one follows."""
+    composed is told and the next one follows. What was `asked` for stands in each report."""
     listen, align = _Listener(composer), Aligner(wanted.alignment, composer.codec.sample_rate_hz)
     for pair in todo:
         try:
@@ -85,7 +87,7 @@ def compose(composer: Composer, todo: list[Pair], wanted: Request) -> Iterator[M
             report.check_free(str(pair.out), midi=wanted.midi)
             groove, harmony, alignment = align(groove, harmony)
             blend = composer.compose(groove, harmony, wanted.length, alignment=alignment)
-            told = report.write(blend, str(pair.out), midi=wanted.midi, request=request, form=wanted.form)
+            told = report.write(blend, str(pair.out), midi=wanted.midi, request=request, form=wanted.form, asked=asked)
             yield Made(pair, told)
         except BadInput as error:
             yield Made(pair, {}, str(error))
@@ -97,19 +99,34 @@ def ranked(made: list[Made]) -> list[Made]:
 
 
 def write_ranking(folder: str, made: list[Made]) -> Path:
-    """A table of what was composed, the best first, tabs between."""
-    lines = ["\t".join(_COLUMNS)]
-    for place, one in enumerate(ranked(made), start=1):
-        blend = one.told.get("taken", {}).get("blend", {})
-        figures = [
-            one.told.get("taken", {}).get("rank"),
-            *(blend.get(n) for n in ("rhythm_of_groove", "chords_of_harmony", "copied")),
-        ]
-        told = ["" if value is None else f"{value:.3f}" for value in figures]
-        lines.append("\t".join([str(place), one.pair.out.name, str(one.pair.groove), str(one.pair.harmony), *told]))
+    """A table of what was composed, the best first, tabs between; with what the folder holds of other pairs, as the
+    table that is there has it."""
     path = Path(folder) / RANKING
+    now = {one.pair.out.name for one in made}
+    before = [row for row in _rows(path) if row[0] not in now and (Path(folder) / row[0]).is_file()]
+    rows = sorted([*map(_row, ranked(made)), *before], key=lambda row: (-float(row[3] or -1.0), row[0]))
+    lines = ["\t".join(_COLUMNS), *("\t".join([str(at), *row]) for at, row in enumerate(rows, start=1))]
     disk.write_text(path, "\n".join(lines) + "\n")
     return path
+
+
+def _row(one: Made) -> list[str]:
+    """What the table says of a blend, but its place."""
+    taken = one.told.get("taken", {})
+    names = ("rhythm_of_groove", "chords_of_harmony", "copied")
+    figures = [taken.get("rank"), *(taken.get("blend", {}).get(name) for name in names)]
+    told = ["" if value is None else f"{value:.3f}" for value in figures]
+    return [one.pair.out.name, str(one.pair.groove), str(one.pair.harmony), *told]
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """Those of a table that is there; none of what is no such table."""
+    try:
+        _, *lines = path.read_text().splitlines()
+        rows = [line.split("\t")[1:] for line in lines]
+        return [row for row in rows if len(row) == len(_COLUMNS) - 1 and float(row[3] or 0.0) >= 0.0]
+    except (OSError, ValueError):
+        return []
 
 
 class _Listener:
@@ -130,6 +147,8 @@ class _Listener:
 def _sounds(place: str, out: str) -> list[Path]:
     """A file, or all sounds of a folder and below it; but for the folder of the blends, which would be composed again.
     Raises BadInput where that one is the folder itself."""
+    if not Path(place).exists():
+        raise BadInput(f"{place}: no such file")
     if not Path(place).is_dir():
         return [Path(place)]
     blends = Path(out).resolve()

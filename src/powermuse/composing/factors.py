@@ -9,6 +9,8 @@ from powermuse.composing.distance import setting
 from powermuse.recipe import Recipe
 from powermuse.types import BadInput
 
+_STRONGEST = 3.0
+"""Beyond it guidance leaves music behind: at 4 the rhythm is gone."""
 Chosen = dict[str, tuple[tuple[float, float] | None, float | None]]
 """Of each factor its shares from groove and harmony and its strength; None leaves the model's own."""
 
@@ -55,8 +57,8 @@ def _of_factors(model: str, run: Recipe, chosen: Chosen) -> list[str]:
     for i, name in enumerate(FACTORS):
         strength = chosen[name][1]
         if strength is not None:
-            if not 0.0 <= strength <= 10.0:
-                raise BadInput(f"--{name}-strength must be from 0 to 10, not {strength:g}")
+            if not 0.0 <= strength <= _STRONGEST:
+                raise BadInput(f"--{name}-strength must be from 0 to {_STRONGEST:g}, not {strength:g}")
             guidance[i] = (1.0 + guidance[i]) * strength - 1.0
     return [*told, f"flow.guidance={guidance}"]
 

@@ -5,23 +5,29 @@ How well they are those of the truth is measured by `python bench/notes.py MODEL
 
 import io
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import mido
 import numpy as np
+import torch
 
 from powermuse import recipe, weights
 from powermuse.audio import files
 from powermuse.audio.align import Bars
-from powermuse.audio.features import SAMPLE_RATE_HZ
+from powermuse.audio.features import FRAME_RATE_HZ, SAMPLE_RATE_HZ, onset_envelope, onset_strength
 from powermuse.composing.composer import Blend
 from powermuse.data.rolls import LOW_PITCH
 from powermuse.metrics.judges import notes_basic_pitch
 from powermuse.types import BadInput
 
 _SOFTEST, _LOUDEST = 48, 120
-"""Velocities of a note that the rhythm does not stress, and of one at a full stroke."""
+"""Velocities of a note without a stroke that is heard, and of one at a strong stroke."""
+_FULL, _FAINT = 0.9, 1e-3
+"""Which quantile of strokes is a strong one, and what is no stroke at all."""
+_EARLY_S = 0.09
+"""By how much a stroke may come early: two tokens."""
 _TICKS_A_BEAT, _PLAIN_BPM = 500, 120.0
 """At 120 quarters a minute a tick is a millisecond."""
 
@@ -78,33 +84,47 @@ def played(blend: Blend) -> list[Note] | None:
     if blend.score is None:
         return None
     sounds_QN, struck_QN = blend.score
-    strength_N = np.ones(sounds_QN.shape[1])
-    if blend.rhythm_RT is not None:
-        strength_N = strengths(blend.rhythm_RT, blend.model.recipe.flow.pool)
-    return found(sounds_QN, struck_QN, strength_N, blend.token_s, blend.wav_CN.shape[1] / blend.sample_rate_hz)
+    wav_N = files.resample(blend.wav_CN, blend.sample_rate_hz, SAMPLE_RATE_HZ).mean(axis=0)
+    strength_N = strengths(wav_N, np.asarray(struck_QN.any(axis=0)), blend.token_s)
+    duration_s = blend.wav_CN.shape[1] / blend.sample_rate_hz
+    notes = found(sounds_QN, struck_QN, strength_N, blend.token_s, duration_s)
+    return notes if blend.loop_s is None else once(notes, duration_s)
 
 
-def strengths(rhythm_RT: np.ndarray, pool: int) -> np.ndarray:
-    """[tokens], 0 to 1: the strongest onset of a rhythm code (its last row is level) in each token of `pool` frames or
-    in one beside it."""
-    onset_T = rhythm_RT[:-1].max(axis=0)
-    token_N = np.pad(onset_T, (0, -len(onset_T) % pool)).reshape(-1, pool).max(axis=1)
+def strengths(wav_N: np.ndarray, struck_N: np.ndarray, token_s: float) -> np.ndarray:
+    """[tokens], 0 to 1: how strong the onset of a sound at 24 kHz is in each token or in one beside it, against the
+    strong ones of those that are struck."""
+    onset_T = onset_envelope(onset_strength(torch.from_numpy(wav_N)[None].float()))[0].numpy()
+    begin_N = (np.arange(len(struck_N) + 1) * token_s * FRAME_RATE_HZ).round().astype(np.int64).clip(0, len(onset_T))
+    token_N = np.array([onset_T[a:b].max(initial=0.0) for a, b in pairwise(begin_N.tolist())])
     around_N = np.pad(token_N, 1)
-    return np.maximum.reduce([around_N[:-2], token_N, around_N[2:]]).clip(0.0, 1.0)
+    near_N = np.maximum.reduce([around_N[:-2], token_N, around_N[2:]])
+    full = float(np.quantile(near_N[struck_N], _FULL)) if struck_N.any() else 0.0
+    strong_N: np.ndarray = (near_N / max(full, _FAINT)).clip(0.0, 1.0)
+    return strong_N
+
+
+def once(notes: list[Note], duration_s: float) -> list[Note]:
+    """The notes of a loop without those that, struck a moment before its end, are its first strokes come early."""
+    first = {note.pitch for note in notes if note.start_s < _EARLY_S}
+    return [note for note in notes if note.start_s < duration_s - _EARLY_S or note.pitch not in first]
 
 
 def found(
     sounds_QN: np.ndarray, struck_QN: np.ndarray, strength_N: np.ndarray, token_s: float, duration_s: float
 ) -> list[Note]:
     """Notes of a score (both [88, tokens], bool), by pitch and then by time: each begins where it is struck, or where
-    it sounds from the beginning of the piece, and is as loud as the rhythm is strong there (0 to 1)."""
+    it sounds from the beginning of the piece, and is as loud as the rhythm is strong there (0 to 1). What is struck
+    somewhere in a token is written in its middle."""
     begins_QN = sounds_QN & (struck_QN | ~np.pad(sounds_QN, ((0, 0), (1, 0)))[:, :-1])
     ends_QN = sounds_QN & np.pad(~sounds_QN | begins_QN, ((0, 0), (0, 1)), constant_values=True)[:, 1:]
     notes = []
     for (row, first), last in zip(np.argwhere(begins_QN).tolist(), np.nonzero(ends_QN)[1].tolist(), strict=True):
-        end_s = min((last + 1) * token_s, duration_s)
+        start_s = 0.0 if first == 0 and not struck_QN[row, 0] else (first + 0.5) * token_s
+        end_s = min((last + 1.5) * token_s, duration_s)
         velocity = round(_SOFTEST + (_LOUDEST - _SOFTEST) * float(strength_N[first]))
-        notes.append(Note(first * token_s, end_s, LOW_PITCH + row, velocity))
+        if start_s < end_s:
+            notes.append(Note(start_s, end_s, LOW_PITCH + row, velocity))
     return notes
 
 

@@ -18,6 +18,7 @@ from powermuse.composing import alignment, formats, notes, panels, verdict
 from powermuse.composing.composer import Blend, Sound, report_paths
 from powermuse.composing.formats import Form
 from powermuse.metrics import rhythm
+from powermuse.metrics.chords import Chords
 from powermuse.types import BadInput
 
 _SEAM_S = 0.005
@@ -27,14 +28,21 @@ _TICKS_HZ = (200.0, 1000.0, 3000.0, 8000.0)
 
 
 def write(
-    blend: Blend, out: str, *, midi: bool = False, request: str = "", form: Form = formats.AS_IT_IS
+    blend: Blend,
+    out: str,
+    *,
+    midi: bool = False,
+    request: str = "",
+    form: Form = formats.AS_IT_IS,
+    asked: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Writes the wave, its JSON, its picture and, where wanted, its MIDI file: all or none. Returns the report, with
-    the `request` that it answers where there is one.
+    what was `asked` for, by which it can be made again, and the `request` that it answers where there is one.
 
     Raises BadInput where MIDI is wanted of a composer that tells no notes, and basic-pitch is not installed.
     """
     report = {**describe(blend), "file": formats.told(blend, form), **({"request": request} if request else {})}
+    report |= {"asked": asked} if asked else {}
     written = notes.written(blend) if midi else None
     if written is not None:
         report |= {"notes": len(written.notes), "notes_by": written.by}
@@ -68,6 +76,11 @@ def check_free(out: str, *, midi: bool = False) -> None:
     report_file, picture_file = report_paths(out)
     midi_file = notes.midi_path(out)
     earlier = read(out)
+    if Path(out).exists() and not earlier:
+        raise BadInput(f"{out}: exists, and is no blend that was composed there; name another file with -o")
+    other = Path(out).with_name(earlier.get("blend", {}).get("file", Path(out).name))
+    if other.name != Path(out).name and other.exists():
+        raise BadInput(f"{report_file}: is the report of {other.name}; name another file with -o")
     own = {report_file, picture_file} if earlier else set()
     if "midi" in earlier.get("blend", {}):
         own.add(midi_file)
@@ -77,6 +90,12 @@ def check_free(out: str, *, midi: bool = False) -> None:
             raise BadInput(
                 f"{path}: exists, and the {kind} of {Path(out).name} would replace it; name another file with -o"
             )
+
+
+def _chords(told: Chords) -> list[list[Any]]:
+    """Begin and end in seconds, and name, of each chord of the harmony code."""
+    spans = zip(told.intervals_s.tolist(), told.labels, strict=True)
+    return [[round(begin, 2), round(end, 2), label] for (begin, end), label in spans]
 
 
 def read(out: str | Path) -> dict[str, Any]:
@@ -111,6 +130,7 @@ def describe(blend: Blend) -> dict[str, Any]:
             "harmony": _rounded(harmony._asdict()),
             "balance": rhythm.balance(groove.onset_correlation_adjusted, harmony.onset_correlation_adjusted),
         },
+        **({"chords": _chords(blend.chords)} if blend.chords is not None else {}),
         **({"alignment": alignment.told(blend.alignment)} if blend.alignment else {}),
         **({"taken": taken} if (taken := verdict.evaluate(blend)) else {}),
         "groove": _provenance(blend.groove),

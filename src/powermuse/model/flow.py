@@ -8,6 +8,7 @@ condition is dropped at random, so that in generation each has a guidance of its
 as in JASCO, arXiv:2406.10970).
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -67,24 +68,24 @@ class FlowCascade(nn.Module):
         frames = streams[0].shape[-1]
         kept_BC = self._kept(streams) if self.training else None
         plan = self.drafter.plan(streams, kept_BC, self._left_open(wanted_B))
-        others = [] if self.training else self._without(streams, wanted_B)
-        notes_BQN = _leaning(plan.notes_BQN, [(strength, other.notes_BQN) for strength, other in others])
+        plans = [(1.0, plan)] if self.training else self._views(plan, streams, wanted_B)
+        notes_BQN = _mean([(share, view.notes_BQN) for share, view in plans])
         if not self.painting:
             sketch_BDT = self._latents(plan.sketch_BNE, frames)
             return self._answer(sketch_BDT, sketch_BDT, notes_BQN, noised)
         played = self._played(notes_BQN, brief.notes_BQT)
-        known = self.drafter(plan, played)
-        without = [(strength, self.drafter(other, played)) for strength, other in others]
-        draft_BNE = _leaning(known.draft_BNE, [(strength, other.draft_BNE) for strength, other in without])
+        views = [(share, self.drafter(view, played)) for share, view in plans]
+        known = views[0][1]
+        draft_BNE = _mean([(share, view.draft_BNE) for share, view in views])
         if self.refiner is None or not self.refines or (noised is None and (self.training or self.recipe.steps == 0)):
             heard_BNE = draft_BNE
         elif noised is not None:
             heard_BNE = self.refiner(self._on_the_way(noised, known), noised.time_B, known)
         elif self.recipe.begin == "draft":
             # It leans its draft, not its steps: without a condition it would begin elsewhere.
-            heard_BNE = self._composed(known._replace(draft_BNE=draft_BNE), [])
+            heard_BNE = self._composed([(1.0, known._replace(draft_BNE=draft_BNE))])
         else:
-            heard_BNE = self._composed(known, without)
+            heard_BNE = self._composed(views)
         draft_BDT, blend_BDT = self._latents(known.draft_BNE, frames), self._latents(heard_BNE, frames)
         return self._answer(draft_BDT, blend_BDT, notes_BQN, noised)
 
@@ -124,27 +125,26 @@ class FlowCascade(nn.Module):
             return wanted_B
         return torch.where(torch.rand(len(wanted_B), device=wanted_B.device) < self.recipe.drop, 0, wanted_B)
 
-    def _composed(self, known: Known, without: list[tuple[float, Known]]) -> Tensor:
-        """Tokens [B, N, E] from noise to music: Euler steps, guided away from what each condition's absence gives."""
+    def _composed(self, views: list[tuple[float, Known]]) -> Tensor:
+        """Tokens [B, N, E] from noise to music: Euler steps, each the mean of several views by their shares."""
         assert self.refiner is not None
+        known = views[0][1]
         x_BNE = self._begin(torch.randn_like(known.draft_BNE), known)
         times = torch.linspace(0.0, 1.0, self.recipe.steps + 1).tolist()
         for now, then in pairwise(times):
             time_B = x_BNE.new_full((len(x_BNE),), now)
-            told_BNE = clean_BNE = self.refiner(x_BNE, time_B, known)
-            for strength, other in without:
-                clean_BNE = clean_BNE + strength * (told_BNE - self.refiner(x_BNE, time_B, other))
+            clean_BNE = _mean([(share, self.refiner(x_BNE, time_B, view)) for share, view in views])
             x_BNE = x_BNE + (then - now) * (clean_BNE - x_BNE) / (1.0 - now)
         return x_BNE
 
-    def _without(self, streams: tuple[Tensor, ...], wanted_B: Tensor | None) -> list[tuple[float, Plan]]:
-        """For every factor with a guidance: its strength, and what is planned without it."""
-        found = []
-        for i, strength in enumerate(self.recipe.guidance):
-            if strength != 0.0:
-                kept_BC = streams[0].new_ones(len(streams[0]), len(streams))
-                kept_BC[:, list(self.factors[i])] = 0.0
-                found.append((strength, self.drafter.plan(streams, kept_BC, wanted_B)))
+    def _views(self, plan: Plan, streams: tuple[Tensor, ...], wanted_B: Tensor | None) -> list[tuple[float, Plan]]:
+        """What is planned of all factors, first, and without some of them, each with its share (`guidance_shares`)."""
+        shares = guidance_shares(self.recipe.guidance)
+        found = [(shares.pop(frozenset(), 0.0), plan)]
+        for dropped, share in shares.items():
+            kept_BC = streams[0].new_ones(len(streams[0]), len(streams))
+            kept_BC[:, [place for i in dropped for place in self.factors[i]]] = 0.0
+            found.append((share, self.drafter.plan(streams, kept_BC, wanted_B)))
         return found
 
     def _tokens(self, z_BDT: Tensor) -> Tensor:
@@ -174,11 +174,34 @@ class Refiner(nn.Module):
         return known.draft_BNE + painter.from_planes(self.painter(given_BPDN, seen_BNW))
 
 
-def _leaning(told: Tensor, without: list[tuple[float, Tensor]]) -> Tensor:
-    """What is told, away from what would be without each condition that has a guidance."""
-    for strength, other in without:
-        told = told + strength * (told - other)
-    return told
+def guidance_shares(guidance: Sequence[float]) -> dict[frozenset[int], float]:
+    """How much what is composed without some factors (by their numbers) counts; shares sum to 1, none is 0.
+
+    A guidance of -1 to 0 weakens its factor: of two that are weakened each is left out as if by a throw of its own, so
+    that two of -1 leave nothing of either. One above 0 leans away from what is composed without it.
+    """
+    shares = {frozenset[int](): 1.0}
+    for i, amount in enumerate(guidance):
+        if amount < 0.0:
+            kept = {dropped: (1.0 + amount) * share for dropped, share in shares.items()}
+            shares = kept | {dropped | {i}: -amount * share for dropped, share in shares.items()}
+    weakened = dict(shares)
+    for i, amount in enumerate(guidance):
+        if amount > 0.0:
+            for dropped, share in weakened.items():
+                shares[dropped] += amount * share
+                shares[dropped | {i}] = shares.get(dropped | {i}, 0.0) - amount * share
+    return {dropped: share for dropped, share in shares.items() if share != 0.0}
+
+
+def _mean(views: list[tuple[float, Tensor]]) -> Tensor:
+    """By their shares, which sum to 1; one alone as it is."""
+    (share, found), *others = views
+    if others or share != 1.0:
+        found = share * found
+    for share, view in others:
+        found = found + share * view
+    return found
 
 
 def _waves(time_B: Tensor) -> Tensor:

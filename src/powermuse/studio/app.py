@@ -37,7 +37,7 @@ _Next = Callable[[Request], Awaitable[Response]]
 Seconds = Annotated[float, Field(ge=0.0, le=LONGEST_S, allow_inf_nan=False)]
 
 
-class SideWish(BaseModel):
+class SideWish(BaseModel, extra="forbid"):
     """One of the two sounds of a wish."""
 
     sound: str
@@ -45,7 +45,7 @@ class SideWish(BaseModel):
     end_s: Seconds = 0.0
 
 
-class Wish(BaseModel):
+class Wish(BaseModel, extra="forbid"):
     """What a page asks for."""
 
     groove: SideWish

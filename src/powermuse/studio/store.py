@@ -6,11 +6,13 @@ FOLDER/blends/ID/             blend.wav, .json, .png, .mid; heard/*.wav, all at 
 """
 
 import json
+import logging
 import re
 import secrets
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +23,7 @@ from powermuse.types import BadInput
 LONGEST_S = 600.0
 LARGEST_BYTES = 100_000_000
 SHORTEST_S = 0.5
+_log = logging.getLogger(__name__)
 _ID = re.compile(r"[0-9a-f]{16}")
 _ASKED = "asked.json"
 _LONGEST_NAME = 120
@@ -72,7 +75,7 @@ class Store:
         """All of them, the last one first; not what is being written aside."""
         found = []
         for path in self.sounds_folder.glob("*.json"):
-            with suppress(FileNotFoundError):
+            with _passing_over(path):
                 if _ID.fullmatch(path.stem):
                     found.append((path.stat().st_mtime_ns, self._stored(path)))
         return [stored for _, stored in sorted(found, key=lambda each: -each[0])]
@@ -103,12 +106,13 @@ class Store:
 
     def blends(self) -> list[dict[str, Any]]:
         """What was asked for each blend that is there, the last one first."""
-        asked = []
+        found = []
         for path in self.blends_folder.glob(f"*/{_ASKED}"):
-            with suppress(FileNotFoundError):  # taken away, or only now given its name
+            with _passing_over(path):
                 if _ID.fullmatch(path.parent.name):
-                    asked.append(json.loads(path.read_text()))
-        return sorted(asked, key=lambda one: -float(one["made_s"]))
+                    asked = json.loads(path.read_text())
+                    found.append((float(asked["made_s"]), asked))
+        return [asked for _, asked in sorted(found, key=lambda each: -each[0])]
 
     def blend_file(self, id_: str, name: str) -> Path:
         """A file of a blend; its folder and no other."""
@@ -133,6 +137,18 @@ class Store:
         if not SHORTEST_S <= seconds <= LONGEST_S:
             raise BadInput(f"{name}: lasts {seconds:.1f} s; {SHORTEST_S:g} to {LONGEST_S:g} s are taken")
         return seconds
+
+
+@contextmanager
+def _passing_over(path: Path) -> Iterator[None]:
+    """What was taken away meanwhile is not there; what is damaged is told where the studio was started, and hides
+    nothing else."""
+    try:
+        yield
+    except FileNotFoundError:
+        pass
+    except (ValueError, KeyError, TypeError) as error:
+        _log.warning("%s: damaged (%s: %s); it is left out", path, type(error).__name__, error)
 
 
 def new_id() -> str:

@@ -16,7 +16,7 @@ from powermuse.audio import clips, files
 from powermuse.composing import alignment, factors, notes, report
 from powermuse.composing.alignment import Aligner, Wish
 from powermuse.composing.composer import PEAK, Blend, Composer, Length, Sound
-from powermuse.studio.store import Store, new_id
+from powermuse.studio.store import SHORTEST_S, Store, new_id
 from powermuse.types import BadInput
 
 MOST_WAITING = 8
@@ -101,6 +101,9 @@ class Worker:
     def ask(self, asked: Asked) -> Job:
         """Puts work into the queue. Raises BadInput for what cannot be composed, or where too much is waiting."""
         sounds = [self.store.sound(side.sound) for side in (asked.groove, asked.harmony)]
+        for side, sound in zip((asked.groove, asked.harmony), sounds, strict=True):
+            if (end_s := min(side.end_s or sound.seconds, sound.seconds)) - side.begin_s < SHORTEST_S:
+                raise BadInput(f"{sound.name}: {side.begin_s:g} to {end_s:g} s is no part of {SHORTEST_S} s or more")
         _settings(asked)
         alignment.check(Wish(asked.align, asked.transpose))
         with self._lock:
@@ -179,7 +182,7 @@ class Worker:
         blend = composer.compose(groove, harmony, asked.length, on_progress, found)
         on_progress("report", 0, 1)
         folder = self.store.begin_blend(job.id)
-        told = report.write(blend, str(folder / "blend.wav"), midi=blend.score is not None)
+        told = report.write(blend, str(folder / "blend.wav"), midi=blend.score is not None, asked=_plain(asked))
         _write_heard(blend, folder / "heard")
         on_progress("report", 1, 1)
         has_midi = notes.midi_path(str(folder / "blend.wav")).exists()
@@ -211,6 +214,8 @@ class Worker:
 def _settings(asked: Asked) -> list[str]:
     """What the model's recipe is told. Raises BadInput for what the model does not know."""
     chosen: factors.Chosen = {}
+    if unknown := (asked.sources.keys() | asked.strengths.keys()) - set(FACTORS):
+        raise BadInput(f"there is no factor {', '.join(sorted(unknown))}; there are {', '.join(FACTORS)}")
     for name in FACTORS:
         source = asked.sources.get(name)
         if source is not None and source not in _SHARES:
