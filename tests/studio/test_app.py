@@ -69,10 +69,12 @@ def test_from_two_sounds_to_a_blend_with_all_that_belongs_to_it(studio, pair, tm
         and blend["names"] == {"groove": "drums.wav", "harmony": "chords.wav"}
     )
     assert blend["harmony"] == wish["harmony"] and blend["taken"]["plain_mix"]["copied"] > 0.9
+    assert blend["played_as"] == ""  # masks have no orchestration
     folder = f"/api/blends/{job['id']}"
     assert sound(studio.get(f"{folder}/blend.wav").content).shape == (1, round(4.25 * 24_000))
     told = json.loads(studio.get(f"{folder}/blend.json").content)
     assert told["groove"]["file"] == "drums.wav" and told["seed"] == 5
+    assert told["asked"]["harmony"] == {**wish["harmony"], "sound": "chords.wav"} and told["asked"]["align"] == "off"
     assert str(tmp_path) not in json.dumps([told, blend])
     assert studio.get(f"{folder}/blend.png").content.startswith(b"\x89PNG")
     levels = [

@@ -248,6 +248,7 @@ def test_bars_are_seen_taken_and_made_common(tab, files):
     tab.select_option("[name=transpose]", "2")
     composed(tab)
     assert re.search(r"beats at 110\.0 BPM.*moved by 2 semitones", tab.inner_text("#aligned"))
+    assert tab.evaluate("[...document.querySelectorAll('#hear audio')].map((each) => each.loop)") == [True] * 4
     tab.reload()
     ready(tab)
     tab.locator("#history li").first.get_by_text("Take these settings").click()

@@ -22,10 +22,10 @@ class Setting(NamedTuple):
 
 _PLACES = {
     0.0: Setting(1.0, 1.2, 0.0),
-    0.25: Setting(0.8, 0.95, 0.8),
-    0.5: Setting(0.65, 0.65, 1.5),
-    0.75: Setting(0.4, 0.35, 3.0),
-    1.0: Setting(0.15, 0.1, 5.0),
+    0.25: Setting(0.85, 0.95, 0.8),
+    0.5: Setting(0.72, 0.75, 1.5),
+    0.75: Setting(0.6, 0.55, 3.0),
+    1.0: Setting(0.5, 0.4, 5.0),
 }
 """Between two of them in a straight line."""
 

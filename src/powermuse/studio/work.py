@@ -182,12 +182,13 @@ class Worker:
         blend = composer.compose(groove, harmony, asked.length, on_progress, found)
         on_progress("report", 0, 1)
         folder = self.store.begin_blend(job.id)
-        told = report.write(blend, str(folder / "blend.wav"), midi=blend.score is not None, asked=_plain(asked))
+        told = report.write(blend, str(folder / "blend.wav"), midi=blend.score is not None, asked=_named(job))
         _write_heard(blend, folder / "heard")
         on_progress("report", 1, 1)
         has_midi = notes.midi_path(str(folder / "blend.wav")).exists()
-        shown = {name: told.get(name) or {} for name in ("taken", "alignment")}
-        self.store.keep_blend(job.id, {**job.told, **_plain(asked), **shown, "midi": has_midi})
+        shown: dict[str, Any] = {name: told.get(name) or {} for name in ("taken", "alignment")}
+        shown |= {"midi": has_midi, "played_as": told.get("orchestration", "")}
+        self.store.keep_blend(job.id, {**job.told, **_plain(asked), **shown})
 
     def _listen(self, composer: Composer, side: Side) -> Sound:
         """The part of a sound that is wanted, by the name that it was brought with: reports tell no place on disk."""
@@ -241,6 +242,12 @@ def _at_one_level(wav_CN: np.ndarray) -> np.ndarray:
         return clips.normalise_level(wav_CN)[0]
     except BadInput:
         return wav_CN  # silence stays silence
+
+
+def _named(job: Job) -> dict[str, Any]:
+    """What was asked for as a report says it: sounds by the names that they were brought with."""
+    plain, names = _plain(job.asked), job.told["names"]
+    return {**plain, **{side: {**plain[side], "sound": name} for side, name in names.items()}}
 
 
 def _plain(asked: Asked) -> dict[str, Any]:

@@ -31,7 +31,10 @@ export class Result {
     this.stop();
     this.blend = blend;
     const folder = `/api/blends/${blend.id}`;
-    for (const name of HEARD) this.audio[name].src = `${folder}/heard/${name}.wav`;
+    for (const name of HEARD) {
+      this.audio[name].src = `${folder}/heard/${name}.wav`;
+      this.audio[name].loop = Boolean(blend.alignment?.bars); // whole bars: the seam is to be heard
+    }
     at("picture").src = `${folder}/blend.png`;
     at("result").hidden = false;
     this.now = "blend";
@@ -42,8 +45,8 @@ export class Result {
   // In the language of the page.
   say() {
     if (!this.blend) return;
-    const { id, names, taken, midi, seed, model, alignment } = this.blend;
-    at("result-name").textContent = `${names.groove} + ${names.harmony} · ${model} · ${word("seed")} ${seed}`;
+    const { id, names, taken, midi, seed, model, alignment, played_as } = this.blend;
+    at("result-name").textContent = [`${names.groove} + ${names.harmony}`, model, `${word("seed")} ${seed}`, played_as].filter(Boolean).join(" · ");
     at("aligned").textContent = aligned(alignment ?? {});
     at("picture").alt = word("picture");
     const rows = taken.blend ? FIGURES.map((name) => row(word(name), taken.blend[name], taken.plain_mix[name])) : [];
