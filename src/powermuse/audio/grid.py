@@ -44,7 +44,7 @@ _FOR_A_LOOP = 0.1
 """What is added to the confidence where a clip is as long as whole bars: few are by chance."""
 _WHATEVER_THE_TEMPO = 0.6
 """What half or double tempo counts where the clip as a whole does not suggest it."""
-_FEW_BEATS = 4
+_FEW_BEATS = 3
 """A clip of fewer beats is believed so much less."""
 _FAINT = 1e-9
 _Beyond = Literal["constant", "wrap"]
@@ -59,7 +59,7 @@ class Grid(NamedTuple):
     downbeat_s: float
     """Where the first bar begins that was found in the clip."""
     confidence: float
-    """F-measure of the grid against what is heard, less where the clip has fewer than four beats, in [0, 1]: below .5
+    """F-measure of the grid against what is heard, less where the clip has fewer than three beats, in [0, 1]: below .5
     there is hardly a pulse."""
 
     @property
@@ -83,7 +83,7 @@ def find(pulse: Pulse, seconds: float | None = None) -> Grid:
         chosen, confidence = loop, min(1.0, confidence + _FOR_A_LOOP)
         bar = _bars(downs_T, loop, seconds)
     beats = round(len(pulse.beat_T) / FRAME_RATE_HZ * chosen.tempo_bpm / 60.0)
-    few = min(1.0, beats / _FEW_BEATS)  # two strokes lie on some grid, whatever they are
+    few = min(1.0, beats / _FEW_BEATS)  # one stroke lies on every grid, two on many
     return Grid(float(chosen.tempo_bpm), bar.beats, bar.first / FRAME_RATE_HZ, few * confidence)
 
 

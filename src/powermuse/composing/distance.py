@@ -22,8 +22,8 @@ class Setting(NamedTuple):
 
 _PLACES = {
     0.0: Setting(1.0, 1.2, 0.0),
-    0.25: Setting(0.85, 0.95, 0.8),
-    0.5: Setting(0.72, 0.75, 1.5),
+    0.25: Setting(0.78, 0.92, 1.0),
+    0.5: Setting(0.7, 0.75, 1.5),
     0.75: Setting(0.6, 0.55, 3.0),
     1.0: Setting(0.5, 0.4, 5.0),
 }
