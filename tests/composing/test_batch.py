@@ -109,7 +109,7 @@ def test_a_file_that_is_no_sound_is_told_and_the_others_are_composed(folders, me
 
 def test_a_part_of_the_pairs_or_a_slip_does_not_take_the_others_out_of_the_table(tmp_path):
     sounds.write(tmp_path / "a.wav", sounds.drums(1.0, 1))
-    made = [batch.Made(pair, {"taken": {"rank": 0.1 * i}}) for i, pair in enumerate(_four(tmp_path))]
+    made = [batch.Made(pair, {"taken": {"rank": 0.1 * i - 0.15}}) for i, pair in enumerate(_four(tmp_path))]
     for one in made:
         one.pair.out.touch()
     batch.write_ranking(str(tmp_path), made)

@@ -115,6 +115,15 @@ def position(tab: Any, name: str) -> float:
     return found
 
 
+def test_pressed_twice_before_the_answer_it_is_one_piece_of_work(tab, files):
+    brought(tab, files)
+    tab.evaluate(
+        "() => { const form = document.querySelector('#settings'); form.requestSubmit(); form.requestSubmit(); }"
+    )
+    tab.wait_for_selector("#result:not([hidden])", timeout=WAITS_MS)
+    assert tab.locator("#history li").count() == 1
+
+
 def test_two_files_become_a_blend_that_is_heard_with_one_key_each_at_one_place(tab, files):
     brought(tab, files)
     composed(tab)

@@ -106,14 +106,13 @@ def _compose(options: argparse.Namespace) -> int:
         if not getattr(options, name):
             raise BadInput(f"{name.upper()} is empty; name a sound file or a folder")
     many = Path(options.groove).is_dir() or Path(options.harmony).is_dir()
+    outs = [] if many else _outs(options.out, options.variations)
+    for out in outs:
+        check_out(out, options.groove, options.harmony)
     if many and options.variations != 1:
         raise BadInput("--variations is for one pair of files; of folders run it again with another --seed and -o")
-    if not many:
-        if options.pairs is not None:
-            raise BadInput("--pairs is for folders; neither GROOVE nor HARMONY is one")
-        check_out(options.out, options.groove, options.harmony)
-        for out in _outs(options.out, options.variations):
-            check_out(out, options.groove, options.harmony)
+    if not many and options.pairs is not None:
+        raise BadInput("--pairs is for folders; neither GROOVE nor HARMONY is one")
     if not 0 <= options.seed < 2**63 - options.variations:
         raise BadInput(f"--seed must be from 0 to below 2^63, not {options.seed}")
     if options.variations < 1:
@@ -122,7 +121,6 @@ def _compose(options: argparse.Namespace) -> int:
     from powermuse.composing import alignment, factors, notes, report
 
     alignment.check(_wish(options))
-    outs = [] if many else _outs(options.out, options.variations)
     for out in outs:
         report.check_free(out, midi=options.midi)
     if options.midi:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,7 +125,7 @@ def _rows(path: Path) -> list[list[str]]:
     try:
         _, *lines = path.read_text().splitlines()
         rows = [line.split("\t")[1:] for line in lines]
-        return [row for row in rows if len(row) == len(_COLUMNS) - 1 and float(row[3] or 0.0) >= 0.0]
+        return [row for row in rows if len(row) == len(_COLUMNS) - 1 and math.isfinite(float(row[3] or 0.0))]
     except (OSError, ValueError):
         return []
 

@@ -70,7 +70,7 @@ def written(blend: Blend) -> Written:
         return Written(own, "score")
     if not notes_basic_pitch.is_there():
         raise BadInput(_untold(blend.model.source))
-    wav_N = files.resample(blend.wav_CN, blend.sample_rate_hz, SAMPLE_RATE_HZ).mean(axis=0)
+    wav_N = _heard(blend)
     spread = _LOUDEST - _SOFTEST
     heard = (
         Note(event.start_s, event.end_s, event.pitch, _SOFTEST + round(spread * min(event.strength, 1.0)))
@@ -84,11 +84,16 @@ def played(blend: Blend) -> list[Note] | None:
     if blend.score is None:
         return None
     sounds_QN, struck_QN = blend.score
-    wav_N = files.resample(blend.wav_CN, blend.sample_rate_hz, SAMPLE_RATE_HZ).mean(axis=0)
-    strength_N = strengths(wav_N, np.asarray(struck_QN.any(axis=0)), blend.token_s)
+    strength_N = strengths(_heard(blend), np.asarray(struck_QN.any(axis=0)), blend.token_s)
     duration_s = blend.wav_CN.shape[1] / blend.sample_rate_hz
     notes = found(sounds_QN, struck_QN, strength_N, blend.token_s, duration_s)
     return notes if blend.loop_s is None else once(notes, duration_s)
+
+
+def _heard(blend: Blend) -> np.ndarray:
+    """The sound [N] at 24 kHz."""
+    wav_N: np.ndarray = files.resample(blend.wav_CN, blend.sample_rate_hz, SAMPLE_RATE_HZ).mean(axis=0)
+    return wav_N
 
 
 def strengths(wav_N: np.ndarray, struck_N: np.ndarray, token_s: float) -> np.ndarray:

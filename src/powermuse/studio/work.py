@@ -144,9 +144,8 @@ class Worker:
             job.state = "running"
             try:
                 self._end(job)
-            except (
-                Exception
-            ):  # the page and its next wish live on; what went wrong is told where the studio was started
+            except Exception:
+                # The page and its next wish live on; what went wrong is told where the studio was started.
                 _log.exception("a blend could not be composed")
                 job.trouble, job.state = "something went wrong inside; the terminal says what", "failed"
 
