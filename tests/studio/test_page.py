@@ -97,9 +97,18 @@ def brought(tab: Any, files: dict[str, Path], model: str = "starter") -> None:
     tab.select_option("[name=model]", model)
 
 
+def came_to(tab: Any, state: str) -> None:
+    """Waits until the work is in a state; where it does not come to it, says what the page tells."""
+    try:
+        tab.wait_for_selector(f"#state[data-state={state}]", timeout=WAITS_MS)
+    except sync_api.TimeoutError:
+        told = "['state', 'trouble'].map((id) => document.getElementById(id).outerHTML)"
+        pytest.fail(f"not {state}: {tab.evaluate(told)}")
+
+
 def composed(tab: Any) -> None:
     tab.click("#generate")
-    tab.wait_for_selector("#state[data-state=done]", timeout=WAITS_MS)
+    came_to(tab, "done")
     tab.wait_for_selector("#result:not([hidden])")
 
 
@@ -155,13 +164,27 @@ def test_its_files_can_be_taken_home(tab, files, tmp_path):
     assert (tmp_path / "home.wav").read_bytes().startswith(b"RIFF")
 
 
+@pytest.mark.parametrize("width", [1280, 360])
+def test_what_is_heard_late_does_not_move_what_is_about_to_be_pressed(tab, files, width):
+    tab.set_viewport_size({"width": width, "height": 740})
+    held: list[Any] = []
+    tab.route("**/bars?*", lambda route: held.append(route))
+    brought(tab, files)
+    tab.wait_for_function("() => [...document.querySelectorAll('.wave')].every((each) => each.clientHeight >= 96)")
+    before = tab.locator("#generate").bounding_box()
+    assert held
+    tab.unroute("**/bars?*")  # what is held goes on
+    tab.wait_for_function("() => [...document.querySelectorAll('.bars')].every((each) => each.textContent !== '')")
+    assert tab.locator("#generate").bounding_box() == before
+
+
 def test_work_can_be_called_off_and_the_next_is_made(tab, files):
     brought(tab, files, "factors")
     tab.click("#generate")
-    tab.wait_for_selector("#state[data-state=running]", timeout=WAITS_MS)
+    came_to(tab, "running")
     tab.wait_for_selector("#progress:not([hidden])")
     tab.locator("body").press("Escape")
-    tab.wait_for_selector("#state[data-state=cancelled]", timeout=WAITS_MS)
+    came_to(tab, "cancelled")
     assert tab.is_enabled("#generate") and not tab.is_visible("#cancel")
     assert tab.is_hidden("#result")
     tab.select_option("[name=model]", "starter")
@@ -219,10 +242,10 @@ def test_the_dial_sets_what_it_says_and_is_found_again(tab, files):
 def test_work_goes_on_when_the_page_is_left_and_is_found_again(tab, files):
     brought(tab, files, "factors")
     tab.click("#generate")
-    tab.wait_for_selector("#state[data-state=running]", timeout=WAITS_MS)
+    came_to(tab, "running")
     tab.reload()
     ready(tab)
-    tab.wait_for_selector("#state[data-state=done]", timeout=WAITS_MS)
+    came_to(tab, "done")
     tab.wait_for_selector("#result:not([hidden])")
 
 
@@ -238,7 +261,7 @@ def test_the_whole_page_can_be_used_with_keys_alone(tab, files):
     tab.select_option("[name=model]", "starter")
     tab.evaluate("document.activeElement.blur()")
     tab.locator("body").press("g")
-    tab.wait_for_selector("#state[data-state=done]", timeout=WAITS_MS)
+    came_to(tab, "done")
 
 
 def test_bars_are_seen_taken_and_made_common(tab, files):
