@@ -257,6 +257,29 @@ def test_other_pages_and_other_names_are_not_answered(studio, headers, status):
     assert studio.get("/api/sounds", headers=headers).status_code == status
 
 
+def test_a_sound_that_is_put_away_fails_what_waits_for_it_with_a_word(studio, pair, held):
+    first, second = (studio.post("/api/jobs", json=pair).json()["id"] for _ in range(2))
+    until(studio, first, "running")
+    time.sleep(0.1)  # the first has read it by now, or reads it no more
+    assert studio.delete(f"/api/sounds/{pair['groove']['sound']}").json() == {}
+    held["go"] = True
+    until(studio, first, "done", "failed")
+    assert until(studio, second, "failed")["trouble"] == "there is no such sound any more; bring it again"
+    assert studio.delete(f"/api/sounds/{pair['groove']['sound']}").status_code == 400
+
+
+def test_of_what_is_over_the_last_pieces_are_remembered(studio, pair, monkeypatch):
+    monkeypatch.setattr(work, "MOST_REMEMBERED", 2)
+    worker = studio.app.state.worker
+    ids = []
+    for _ in range(4):
+        ids.append(studio.post("/api/jobs", json=pair).json()["id"])
+        studio.delete(f"/api/jobs/{ids[-1]}")
+        until(studio, ids[-1], "cancelled", "done")
+    assert list(worker.jobs) == ids[1:]
+    assert studio.get(f"/api/jobs/{ids[0]}").status_code == 400
+
+
 @pytest.fixture
 def loops(studio):
     """Two sounds with clear bars, at 100 and at 120 beats a minute."""

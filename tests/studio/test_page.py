@@ -200,6 +200,29 @@ def test_what_is_no_sound_is_told_where_one_looks_and_the_page_goes_on(tab, file
     assert tab.is_hidden("#trouble")
 
 
+def test_a_sound_is_taken_off_the_shelf_and_what_was_made_of_it_stays(tab, files):
+    brought(tab, files)
+    composed(tab)
+    shelf = "[...document.querySelectorAll('#harmony .shelf option')].map((each) => each.text)"
+    count = len(tab.evaluate(shelf))
+    tab.click("#harmony .away")
+    tab.wait_for_function(f"() => {shelf}.length === {count - 1}")
+    assert tab.evaluate("document.querySelector('#harmony .shelf').selectedOptions[0].text") == tab.evaluate(shelf)[0]
+    assert tab.input_value("#groove .end") == "5.00"
+    first = tab.locator("#history li").first
+    first.get_by_text("Take these settings").click()
+    tab.wait_for_selector("#trouble:not([hidden])")
+    assert "my chords.wav is not on the shelf any more" in tab.inner_text("#trouble")
+    for left in range(count - 2, -1, -1):
+        tab.click("#groove .away")
+        tab.wait_for_function(f"() => {shelf}.length === {left}")
+    assert tab.is_disabled("#groove .away") and tab.input_value("#groove .end") == ""
+    tab.click("#generate")
+    assert "Bring two sounds first" in tab.inner_text("#trouble")
+    brought(tab, files)
+    assert tab.is_enabled("#harmony .away")
+
+
 def test_history_and_its_settings_are_there_after_a_reload(tab, files):
     brought(tab, files)
     tab.fill("[name=seed]", "17")

@@ -6,8 +6,9 @@ import pytest
 
 from powermuse.cli import main
 from powermuse.commands import studio
-from powermuse.studio.serve import _named, bring_examples
-from powermuse.studio.store import Store
+from powermuse.studio.serve import _alone, _named, bring_examples
+from powermuse.studio.store import Store, new_id
+from powermuse.training import lock
 
 
 def test_the_examples_lie_on_a_shelf_that_is_empty_the_groove_first(tmp_path):
@@ -26,6 +27,20 @@ def test_an_address_that_is_taken_ends_in_one_line_and_status_2(tmp_path, monkey
         assert main(["studio", "--port", str(port), "--no-browser"]) == 2
     said = capsys.readouterr().err
     assert f"127.0.0.1:{port}: cannot be listened on" in said and said.count("\n") == 1
+
+
+def test_a_folder_has_one_studio_and_the_next_when_that_is_gone(tmp_path, capsys):
+    making = Store(tmp_path).begin_blend(new_id())
+    words = ["studio", "--port", "0", "--no-browser", "--folder", str(tmp_path)]
+    with (tmp_path / ".studio").open("w") as file:
+        lock.hold(file)
+        assert main(words) == 2
+        said = capsys.readouterr().err
+        assert "another studio works there" in said and said.count("\n") == 1
+        assert making.exists()
+    with _alone(tmp_path):
+        assert lock.is_held(tmp_path / ".studio")
+    assert not lock.is_held(tmp_path / ".studio")
 
 
 @pytest.mark.parametrize(

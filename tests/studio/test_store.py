@@ -68,6 +68,15 @@ def test_nothing_of_a_sound_stays_whatever_goes_wrong(store, tmp_path, monkeypat
     assert list((tmp_path / "kept/sounds").iterdir()) == []
 
 
+def test_a_sound_that_is_put_away_is_gone_and_no_other(store, tmp_path):
+    away, kept = (store.add_sound(f"{i}.wav", wav(tmp_path)) for i in range(2))
+    store.drop_sound(away.id)
+    assert store.sounds() == [kept] and len(list((tmp_path / "kept/sounds").iterdir())) == 2
+    for ask in (store.sound, store.drop_sound):
+        with pytest.raises(BadInput, match="no such sound any more"):
+            ask(away.id)
+
+
 def test_what_is_being_written_is_not_on_the_shelf(store, tmp_path):
     kept = store.add_sound("loop.wav", wav(tmp_path))
     (tmp_path / f"kept/sounds/.{new_id()}.0123456789ab.part.json").write_text("{")
@@ -89,7 +98,13 @@ def test_one_that_is_damaged_hides_no_other(store, tmp_path, caplog):
 
 @pytest.mark.parametrize("id_", ["", "..", "../../etc/passwd", "/etc/passwd", "0" * 15, "G" * 16, "0" * 16 + "\n"])
 def test_no_path_comes_in_by_a_name(store, id_):
-    for ask in (store.sound, store.begin_blend, store.drop_blend, lambda i: store.blend_file(i, "blend.wav")):
+    for ask in (
+        store.sound,
+        store.drop_sound,
+        store.begin_blend,
+        store.drop_blend,
+        lambda i: store.blend_file(i, "blend.wav"),
+    ):
         with pytest.raises(BadInput, match="no name that was given here"):
             ask(id_)
 

@@ -144,6 +144,11 @@ def _sounds(app: FastAPI, store: Store, worker: Worker) -> None:
     def bring(file: Annotated[UploadFile, File()]) -> dict[str, Any]:
         return store.add_sound(file.filename or "sound", file.file.read(LARGEST_BYTES + 1)).told()
 
+    @app.delete("/api/sounds/{id_}")
+    def put_away(id_: str) -> dict[str, Any]:
+        store.drop_sound(id_)
+        return {}
+
     @app.get("/api/sounds/{id_}/bars")
     def bars(id_: str, begin_s: Seconds = 0.0, end_s: Seconds = 0.0) -> dict[str, Any]:
         return worker.bars(Side(id_, begin_s, end_s))

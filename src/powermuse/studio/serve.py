@@ -3,7 +3,8 @@
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import uvicorn
 
 from powermuse.studio import app as apps
 from powermuse.studio.store import Store
+from powermuse.training import lock
 from powermuse.types import BadInput
 
 
@@ -26,7 +28,13 @@ class Wanted(NamedTuple):
 
 
 def run(wanted: Wanted, say: Callable[[str], None]) -> None:
-    """Serves until it is stopped, and says where. Raises BadInput where the address cannot be had."""
+    """Serves until it is stopped, and says where. Raises BadInput where the address cannot be had, or another studio
+    works in the folder."""
+    with _alone(wanted.folder):
+        _serve(wanted, say)
+
+
+def _serve(wanted: Wanted, say: Callable[[str], None]) -> None:
     listening = _socket(wanted.host, wanted.port)
     own = wanted.host in apps.LOOPBACK
     made = apps.make(wanted.folder, apps.LOOPBACK if own else ())
@@ -44,6 +52,18 @@ def run(wanted: Wanted, say: Callable[[str], None]) -> None:
         pass  # that is how it is stopped
     finally:
         made.state.worker.stop()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While a folder has one studio: a second would take its unfinished blends for those of one that was killed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ".studio"
+    if lock.is_held(path):
+        raise BadInput(f"{folder}: another studio works there; use that one, or another --folder")
+    with path.open("w") as file:
+        lock.hold(file)
+        yield
 
 
 def bring_examples(store: Store, examples: list[Path]) -> None:

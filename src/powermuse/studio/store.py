@@ -87,6 +87,12 @@ class Store:
             raise BadInput("there is no such sound any more; bring it again")
         return self._stored(path)
 
+    def drop_sound(self, id_: str) -> None:
+        """Takes a sound away; blends that were made of it stay."""
+        stored = self.sound(id_)
+        (self.sounds_folder / f"{id_}.json").unlink(missing_ok=True)  # first: what is not told of is not there
+        stored.path.unlink(missing_ok=True)
+
     def begin_blend(self, id_: str) -> Path:
         """A folder to make a blend in, which nobody sees until it is kept."""
         folder = self.blends_folder / f".making-{_checked(id_)}"

@@ -20,6 +20,8 @@ from powermuse.studio.store import SHORTEST_S, Store, new_id
 from powermuse.types import BadInput
 
 MOST_WAITING = 8
+MOST_REMEMBERED = 50
+"""Pieces of work that are over; the blends of earlier ones are found in the store."""
 _log = logging.getLogger(__name__)
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 _SHARES = {"groove": (1.0, 0.0), "harmony": (0.0, 1.0), "both": (1.0, 1.0)}
@@ -111,15 +113,21 @@ class Worker:
                 raise BadInput(f"{MOST_WAITING} blends are waiting already; call one off, or wait")
             names = dict(zip(("groove", "harmony"), (s.name for s in sounds), strict=True))
             job = Job(new_id(), asked, {"names": names})
+            self._forget_the_first()
             self.jobs[job.id] = job
         self._queue.put(job)
         return job
 
+    def _forget_the_first(self) -> None:
+        over = [id_ for id_, job in self.jobs.items() if job.state not in ("waiting", "running")]
+        for id_ in over[: max(0, len(over) - MOST_REMEMBERED)]:
+            del self.jobs[id_]
+
     def job(self, id_: str) -> Job:
         """Raises BadInput where there is none."""
-        if id_ not in self.jobs:
+        if (job := self.jobs.get(id_)) is None:
             raise BadInput("there is no such work")
-        return self.jobs[id_]
+        return job
 
     def call_off(self, id_: str) -> Job:
         """At its next step it stops, and nothing of it stays."""
@@ -131,7 +139,7 @@ class Worker:
 
     def stop(self) -> None:
         """Calls everything off and waits for the thread."""
-        for job in self.jobs.values():
+        for job in list(self.jobs.values()):
             job.called_off.set()
         self._queue.put(None)
         self._thread.join(timeout=30)

@@ -9,17 +9,17 @@ const MOST_LINES = 400;
 const FAINT_KEY = 0.3; // of drums something is the likeliest too
 
 export class Source {
-  constructor(name, onTrouble, onBrought) {
+  constructor(name, onTrouble, onShelf) {
     this.name = name;
     this.root = document.getElementById(name);
     this.root.append(document.getElementById("source-form").content.cloneNode(true));
     this.sound = null;
     this.onTrouble = onTrouble;
-    this.onBrought = onBrought;
+    this.onShelf = onShelf;
     this.root.querySelector("h2").id = `${name}-title`;
     this.root.querySelector("h2").dataset.word = name;
     this.root.querySelector(".hint").dataset.word = `${name}_hint`;
-    [this.shelf, this.begin, this.end, this.play, this.bars, this.whole] = [".shelf", ".begin", ".end", ".play", ".bars", ".whole"].map((at) => this.root.querySelector(at));
+    [this.shelf, this.begin, this.end, this.play, this.bars, this.whole, this.away] = [".shelf", ".begin", ".end", ".play", ".bars", ".whole", ".away"].map((at) => this.root.querySelector(at));
     this.heard = null;
     this.asked = 0;
     this.markers = [];
@@ -34,6 +34,7 @@ export class Source {
     this.regions.on("region-updated", (region) => { this.taken(region.start, region.end); this.listen(); });
     this.whole.addEventListener("click", () => this.takeWholeBars());
     this.play.addEventListener("click", () => (this.wave.isPlaying() ? this.wave.pause() : this.wave.play(...this.part())));
+    this.away.addEventListener("click", () => this.putAway());
     this.shelf.addEventListener("change", () => this.show(this.known.find((each) => each.id === this.shelf.value)));
     this.root.querySelector("input[type=file]").addEventListener("change", (event) => {
       this.take(event.target.files[0]);
@@ -57,8 +58,19 @@ export class Source {
     if (!file) return;
     try {
       const sound = await bring(file);
-      await this.onBrought();
+      await this.onShelf();
       await this.show(sound);
+    } catch (error) {
+      this.onTrouble(error);
+    }
+  }
+
+  // What was made of it stays; another sound takes its place here, on the other side too.
+  async putAway() {
+    if (!this.sound) return;
+    try {
+      await ask(`sounds/${this.sound.id}`, { method: "DELETE" });
+      await this.onShelf();
     } catch (error) {
       this.onTrouble(error);
     }
@@ -67,12 +79,14 @@ export class Source {
   offer(sounds) {
     this.known = sounds;
     this.shelf.replaceChildren(...sounds.map((each) => new Option(each.name, each.id)));
+    this.away.disabled = !sounds.length;
+    if (this.sound && !sounds.some((each) => each.id === this.sound.id)) this.show(sounds[0] ?? null).catch(this.onTrouble);
     if (this.sound) this.shelf.value = this.sound.id;
   }
 
   async show(sound, begin = 0, end = 0) {
-    if (!sound) return;
     this.sound = sound;
+    if (!sound) return this.clear();
     this.shelf.value = sound.id;
     this.heard = null;
     this.asked++;
@@ -82,6 +96,15 @@ export class Source {
     if (sound !== this.sound) return; // another was chosen meanwhile
     this.mark();
     this.listen();
+  }
+
+  clear() {
+    this.heard = null;
+    this.asked++;
+    this.begin.value = this.end.value = "";
+    this.wave.empty();
+    this.regions.clearRegions();
+    this.say();
   }
 
   part() {
@@ -94,6 +117,7 @@ export class Source {
   }
 
   mark() {
+    if (!this.sound) return;
     const [begin, end] = this.part();
     this.regions.clearRegions();
     this.markers = [];
@@ -122,6 +146,7 @@ export class Source {
 
   // Tempo, key and bars of the part; what was asked for before and comes too late is not shown.
   async listen() {
+    if (!this.sound) return;
     const asked = ++this.asked, [begin, end] = this.part();
     let heard = null; // a part too short for bars has none
     try {

@@ -94,7 +94,9 @@ async function takeSettings(blend) {
   const sounds = await refreshShelf();
   for (const name of ["groove", "harmony"]) {
     const { sound, begin_s, end_s } = blend[name];
-    await sources[name].show(sounds.find((each) => each.id === sound), begin_s, end_s);
+    const found = sounds.find((each) => each.id === sound);
+    if (found) await sources[name].show(found, begin_s, end_s);
+    else trouble(word("not_on_shelf", { name: blend.names[name] }));
   }
   form.elements.model.value = blend.model;
   modelChosen();
@@ -142,7 +144,8 @@ async function generate(event) {
   event.preventDefault();
   fine();
   try {
-    if (at("generate").disabled || !sources.groove.sound || !sources.harmony.sound) return;
+    if (at("generate").disabled) return;
+    if (!sources.groove.sound || !sources.harmony.sound) return trouble(word("two_sounds"));
     at("generate").disabled = true; // at once: a second press before the answer would be a second piece of work
     running = await send("jobs", wish());
     localStorage.setItem("running", running.id);
@@ -255,7 +258,7 @@ async function start() {
   at("cancel").addEventListener("click", cancel);
   document.addEventListener("keydown", pressed);
   const [first, second] = await refreshShelf();
-  await Promise.all([sources.groove.show(first), sources.harmony.show(second ?? first)]);
+  await Promise.all([sources.groove.show(first ?? null), sources.harmony.show(second ?? first ?? null)]);
   await refreshHistory();
   document.body.dataset.ready = "yes";
   await resume();

@@ -12,7 +12,10 @@ export async function speak(language) {
   document.documentElement.lang = language;
   document.documentElement.dir = RIGHT_TO_LEFT.includes(language) ? "rtl" : "ltr";
   for (const element of document.querySelectorAll("[data-word]")) element.textContent = word(element.dataset.word);
-  for (const element of document.querySelectorAll("[data-called]")) element.setAttribute("aria-label", word(element.dataset.called));
+  for (const element of document.querySelectorAll("[data-called]")) {
+    element.setAttribute("aria-label", word(element.dataset.called));
+    if (element.matches("button")) element.title = word(element.dataset.called);
+  }
 }
 
 export function word(name, values = {}) {
