@@ -14,6 +14,8 @@ _PUBLIC = {
     "Recipe": "powermuse.recipe",
     "load_recipe": "powermuse.recipe:load",
     "load_model": "powermuse.weights:load_model",
+    "Aligner": "powermuse.composing.alignment",
+    "Wish": "powermuse.composing.alignment",
     "Composer": "powermuse.composing.composer",
     "write_report": "powermuse.composing.report:write",
     "Dataset": "powermuse.data.shards",

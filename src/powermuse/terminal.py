@@ -3,11 +3,14 @@
 import errno
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 _DISK = {errno.ENOSPC: "no space left on the disk", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "too large"}
+
+LINE_EVERY_S = 60.0
 
 
 class UsageError(Exception):
@@ -36,9 +39,25 @@ def say(message: str, status: int = 0) -> int:
     return status
 
 
+def _lines() -> Callable[..., None]:
+    told_s = time.monotonic()
+
+    def update(what: str, done: int, total: int, note: str = "") -> None:
+        nonlocal told_s
+        if time.monotonic() - told_s >= LINE_EVERY_S:
+            told_s = time.monotonic()
+            say(f"{what} {done} of {total} {note}")
+
+    return update
+
+
 @contextmanager
 def progress() -> Iterator[Callable[..., None]]:
-    """A bar on standard error: update(what, done, total, note). Quiet where that is no terminal."""
+    """A bar on standard error: update(what, done, total, note). Where that is no terminal, such as the log of a job, a
+    line now and then of what takes long."""
+    if not sys.stderr.isatty():
+        yield _lines()
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -51,7 +70,7 @@ def progress() -> Iterator[Callable[..., None]]:
     )
     console = Console(stderr=True)
     tasks: dict[str, Any] = {}
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console) as bar:
 
         def update(what: str, done: int, total: int, note: str = "") -> None:
             if what not in tasks:

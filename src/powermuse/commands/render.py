@@ -1,6 +1,7 @@
 """`powermuse render`: triplets whose right answer is known, from scores and soundfonts."""
 
 import argparse
+import math
 from typing import Any
 
 from powermuse.commands.shared import Handler, codec_options
@@ -63,8 +64,10 @@ def _render(options: argparse.Namespace) -> int:
     end = options.triplets if options.end is None else options.end
     if end is None:
         raise BadInput("how many? Name --triplets N, or a part of them with --from I --to J")
-    if options.workers < 0 or options.strength < 0.0 or not 0 <= options.begin < end:
-        raise BadInput("--workers and --strength must be at least 0, --from at least 0 and below --to or --triplets")
+    if options.workers < 0 or not 0.0 <= options.strength < math.inf or not 0 <= options.begin < end:
+        raise BadInput(
+            "--workers and --strength must be numbers of at least 0, --from at least 0 and below --to or --triplets"
+        )
     kinds = usual_kinds(options.split, options.clean, options.all_sources)
     plan = Plan(
         options.out, options.begin, end, options.split, options.seed, options.codec, codec_options(options.options),
