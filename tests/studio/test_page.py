@@ -64,6 +64,7 @@ def browser() -> Iterator[Any]:
 def tab(browser: Any, address: str) -> Iterator[Any]:
     """The page, ready; the test fails for an error in it and for any request that leaves the machine."""
     context = browser.new_context(accept_downloads=True, locale="en-GB")
+    context.set_default_timeout(WAITS_MS)  # beside other tests a machine may be slow
     tab = context.new_page()
     faults: list[str] = []
     tab.on("pageerror", lambda error: faults.append(str(error)))
@@ -78,7 +79,7 @@ def tab(browser: Any, address: str) -> Iterator[Any]:
 
 
 def ready(tab: Any) -> None:
-    tab.wait_for_selector("body[data-ready]", timeout=WAITS_MS)
+    tab.wait_for_selector("body[data-ready]")
 
 
 def bring(tab: Any, side: str, path: Path) -> None:
@@ -100,7 +101,7 @@ def brought(tab: Any, files: dict[str, Path], model: str = "starter") -> None:
 def came_to(tab: Any, state: str) -> None:
     """Waits until the work is in a state; where it does not come to it, says what the page tells."""
     try:
-        tab.wait_for_selector(f"#state[data-state={state}]", timeout=WAITS_MS)
+        tab.wait_for_selector(f"#state[data-state={state}]")
     except sync_api.TimeoutError:
         told = "['state', 'trouble'].map((id) => document.getElementById(id).outerHTML)"
         pytest.fail(f"not {state}: {tab.evaluate(told)}")
@@ -129,7 +130,7 @@ def test_pressed_twice_before_the_answer_it_is_one_piece_of_work(tab, files):
     tab.evaluate(
         "() => { const form = document.querySelector('#settings'); form.requestSubmit(); form.requestSubmit(); }"
     )
-    tab.wait_for_selector("#result:not([hidden])", timeout=WAITS_MS)
+    tab.wait_for_selector("#result:not([hidden])")
     assert tab.locator("#history li").count() == 1
 
 
