@@ -1,5 +1,6 @@
 """Which part of a composer keeps its blends from the truth: rendered validation triplets (with their sound) through the
-codec, then painted with the truth's notes and with its own, then with the levels of channels and frames set right.
+codec, then painted with the truth's notes and with its own, then with the levels of channels and frames set right;
+and how far off truths are that are blurred a little, or half a draft.
 Fréchet distance by the judges' embedding, mel distance, flux: `python bench/parts.py MODEL TRIPLETS [--count 20]`."""
 
 import argparse
@@ -71,6 +72,9 @@ def sounds(loaded: weights.LoadedModel, source: TripletSource, number: int) -> d
         "painted, the truth's notes": codec.decode_played(with_right, right_BQT),
         "and its means of channels": codec.decode_played(levelled(with_right, z_BDT, (2,)), right_BQT),
         "and those of frames": codec.decode_played(levelled(with_right, z_BDT, (2, 1)), right_BQT),
+        "truth, over 3 frames": codec.decode_played(blurred(z_BDT, 2), right_BQT),
+        "truth, over 3 channels": codec.decode_played(blurred(z_BDT, 1), right_BQT),
+        "half truth, half painted": codec.decode_played(0.5 * (z_BDT + own.drafts[0]), right_BQT),
         "painted, its own notes": codec.decode_played(own.drafts[0], own_BQT),
     }
     right_N = source.dataset.sound(draw.triplet, draw.roles[2])
@@ -82,6 +86,13 @@ def levelled(draft_BDT: Tensor, truth_BDT: Tensor, dims: tuple[int, ...]) -> Ten
     for dim in dims:
         draft_BDT = draft_BDT + (truth_BDT - draft_BDT).median(dim=dim, keepdim=True).values
     return draft_BDT
+
+
+def blurred(z_BDT: Tensor, dim: int) -> Tensor:
+    """Means of three neighbours along a dimension; where there are two, of these."""
+    size = z_BDT.shape[dim]
+    found = [z_BDT.narrow(dim, max(0, i - 1), min(size, i + 2) - max(0, i - 1)).mean(dim, True) for i in range(size)]
+    return torch.cat(found, dim=dim)
 
 
 def hear(wav_N: np.ndarray) -> Heard:
