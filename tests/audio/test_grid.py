@@ -81,6 +81,23 @@ def test_a_clip_of_whole_bars_is_a_loop_that_begins_with_one():
     assert grid.find(heard, 11.7).tempo_bpm == pytest.approx(99.7, rel=0.001), "no whole number of beats"
 
 
+@pytest.mark.parametrize("tempo_bpm", [60.0, 90.0])
+def test_a_slow_waltz_is_not_counted_in_bars_of_one_and_a_half_beats(tempo_bpm):
+    slow, quick = pulse(tempo_bpm, 3), pulse(2.0 * tempo_bpm, 6)
+    found = grid.find(slow._replace(beat_T=np.maximum(slow.beat_T, 0.8 * quick.beat_T)))
+    assert found.bar_s == pytest.approx(180.0 / tempo_bpm, rel=0.01)
+
+
+def test_a_loop_of_three_bars_of_four_is_not_counted_in_bars_of_three():
+    """120 beats a minute of which every second one is faint; the whole clip sounds like 60 rather."""
+    slow, quick = pulse(60.0), pulse(120.0, 4)
+    away_S, other_S = (np.abs(np.log2(beatnet.tempi_bpm() / bpm)) for bpm in (60.0, 120.0))
+    likely_S = np.where(away_S < 0.03, 0.6, np.where(other_S < 0.03, 0.3, 1e-3))
+    beat_T = np.maximum(slow.beat_T, 0.67 * quick.beat_T)[:450]
+    found = grid.find(Pulse(beat_T, quick.downbeat_T[:450], likely_S / likely_S.sum(), KEYS), 6.0)
+    assert (found.tempo_bpm, found.beats_per_bar) == (pytest.approx(120.0), 4)
+
+
 @pytest.mark.parametrize(
     ("tempo_bpm", "wanted_bpm", "begins_s"),
     [(64.0, 128.0, 0.0), (130.0, 130.0, 60 / 130)],

@@ -5,11 +5,14 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import sounds
 from data.render import small
+from powermuse import weights
 from powermuse.benchmark import bars, cases, evaluation, judging, leakage, results, swap, systems
 from powermuse.benchmark.cases import OTHER_A, OTHER_B, SAME_CLIP, SILENT
 from powermuse.benchmark.results import ALL, RETOLD, TRUTH, Report
@@ -17,7 +20,8 @@ from powermuse.benchmark.swap import Plan, Trial
 from powermuse.benchmark.systems import THROUGH_CODEC, System
 from powermuse.cli import main
 from powermuse.data.render import fonts, store
-from powermuse.data.render.score import TripletScore
+from powermuse.data.render.score import Note, Part, TripletScore
+from powermuse.types import BadInput
 
 ROWS = (TRUTH, RETOLD, THROUGH_CODEC, "plain mix", "unrelated music")
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -167,7 +171,14 @@ def of(**means: dict[str, float]) -> Report:
 
 def test_bars_are_ranges_about_what_right_answers_reach():
     made = of(
-        truth={"onset_env.groove": 0.8, "chords": 0.7, "onset_env.harmony": 0.2, "mel.truth": 0.0, "flux": 0.1},
+        truth={
+            "onset_env.groove": 0.8,
+            "chords": 0.7,
+            "onset_env.harmony": 0.2,
+            "mel.truth": 0.0,
+            "flux": 0.1,
+            "copy.excess": 0.0,
+        },
         retold={"mel.truth": 0.4},
         codec={"frechet": 6.0},
         rival={"mel.truth": 0.8},
@@ -182,6 +193,7 @@ def test_bars_are_ranges_about_what_right_answers_reach():
     assert found["frechet"] == (None, pytest.approx(9.0))
     assert found["flux"] == (pytest.approx(0.08), pytest.approx(0.12))
     assert "judge.notes.truth" not in found
+    assert [bar.metric for bar in bars.bars(of(rival={"onset_env.groove": 0.5}))] == []
 
 
 def test_the_chords_of_the_slow_judge_count_where_it_was_asked():
@@ -216,6 +228,22 @@ def test_a_leakage_card_tells_a_model_that_listens_to_the_wrong_clip():
     assert honest.changes[0].truth_after == 0.0 and honest.changes[1].truth_after == 0.7
 
 
+def test_a_system_that_has_nothing_of_the_clips_passes_no_leakage_card():
+    def found(name: str, *of: tuple[float, float]) -> list[Trial]:
+        names = (("00000", cases.SAME_TEMPO), (f"{OTHER_A} 00000", OTHER_A), (f"{OTHER_B} 00000", OTHER_B))
+        return [trial(name, *label, *values) for label, values in zip(names, of, strict=True)]
+
+    rows = [System(name, "model", "", "", lambda case: None) for name in ("noise", "B itself")]
+    trials = {
+        TRUTH: found(TRUTH, (0.65, 0.94), (0.0, 0.94), (0.65, 0.06)),
+        "noise": found("noise", (0.0, 0.02), (0.0, 0.02), (0.0, 0.02)),
+        "B itself": found("B itself", (0.05, 0.95), (0.05, 0.95), (0.03, 0.06)),
+    }
+    noise, itself = leakage.cards(rows, trials)
+    assert [c.passed for c in noise.changes] == [False] * 4
+    assert [c.passed for c in itself.changes] == [False, True, True, False]
+
+
 def test_a_triplet_passes_where_all_four_bars_hold_against_its_own_truth():
     truth = {"onset_env.groove": 0.6, "chords": 0.8, "onset_env.harmony": 0.1}
     good = {"onset_env.groove": 0.58, "chords": 0.73, "onset_env.harmony": 0.19, "copy.excess": 0.1}
@@ -235,6 +263,49 @@ def test_real_pairs_come_from_a_list_that_anyone_can_write(tmp_path, cache):
     mix, other = (values(trials, name, cases.REAL) for name in ("plain mix", "unrelated music"))
     assert mix["copy"] > 0.8 and mix["chords"] > other["chords"]
     assert all(json.loads(path.read_text()) is None for path in (cache / "real").glob(f"{rows[0].key}-*/*.json"))
+
+
+def test_unrelated_music_is_neither_clip_of_a_pair(tmp_path):
+    for seed, name in enumerate(("g1", "g2", "h1", "h2")):
+        sounds.write(tmp_path / f"{name}.wav", sounds.chords(1.0, seed))
+    grid = tmp_path / "grid.tsv"
+    grid.write_text("".join(f"{g}.wav\t{h}.wav\n" for g in ("g1", "g2") for h in ("h1", "h2")))
+    pairs = cases.RealPairs(grid)
+    assert [pairs._other(k).path.stem for k in range(4)] == ["h2", "h1", "h2", "h1"]
+    assert len(cases.open_cases(str(grid), 2)) == 2
+    with pytest.raises(BadInput, match="has no splits"):
+        cases.open_cases(str(grid), None, "val")
+    grid.write_text("g1.wav\th1.wav\ng2.wav\th1.wav\n")
+    with pytest.raises(BadInput, match="every pair has one harmony"):
+        cases.RealPairs(grid).material(0)
+
+
+def test_drums_that_are_struck_together_are_one_onset():
+    times_s = (0.5, 0.504, 0.512, 0.75, 0.79)
+    notes = tuple(Note(at_s, at_s + 0.1, 36 + i, 100) for i, at_s in enumerate(times_s))
+    drums = Part("drums", 0, notes)
+    assert cases.drum_onsets(SimpleNamespace(parts=(drums,))).tolist() == [0.5, 0.75, 0.79]
+
+
+def test_an_answer_is_not_held_against_its_own_copy():
+    prepared = SimpleNamespace(
+        truths=("t0", "t1", "t2"), truth_copies=("c0", "c1", "c2"), _replace=lambda **changed: changed
+    )
+    assert cases.without(prepared, 0, None) == {"truths": ("t0", "t1", "t2"), "truth_copies": ("c1", "c2")}
+    assert cases.without(prepared, 1, 1) == {"truths": ("t0", "t2"), "truth_copies": ("c0", "c2")}
+    told = {row.name: (row.answer, row.truth) for row in systems.rivals() if row.answer is not None}
+    assert told == {TRUTH: (0, None), RETOLD: (1, 1)}
+
+
+@pytest.mark.parametrize("setting", ["inversion_steps", "phase_steps"])
+def test_another_recipe_with_the_same_weights_is_another_system(tmp_path, setting):
+    shutil.copytree(weights.find_model("starter"), tmp_path / "starter")
+    before = systems.of_model(str(tmp_path / "starter")).key
+    told = (tmp_path / "starter/recipe.yaml").read_text()
+    changed = told.replace("  name: mel\n  options: {}", f"  name: mel\n  options: {{{setting}: 2}}")
+    assert changed != told
+    (tmp_path / "starter/recipe.yaml").write_text(changed)
+    assert systems.of_model(str(tmp_path / "starter")).key != before
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -53,6 +54,18 @@ def test_files_of_one_name_in_two_folders_have_names_of_their_own(tmp_path):
         p.out.name for p in batch.pairs(str(tmp_path / "many"), str(tmp_path / "many/one/loop.wav"), "out", None, 0)
     ]
     assert len(set(found)) == 2 and all(name.endswith("+loop.wav") for name in found)
+
+
+def test_a_name_that_is_no_utf_8_is_told_with_marks(tmp_path):
+    sounds.write(tmp_path / "here/a.wav", sounds.drums(1.0, 1))
+    old = os.fsdecode(b"caf\xe9.wav")
+    try:
+        (tmp_path / "here/a.wav").rename(tmp_path / "here" / old)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    (pair,) = batch.pairs(str(tmp_path / "here"), str(tmp_path / "here" / old), "out", None, 0)
+    assert pair.groove.exists() and pair.out.name == "caf\ufffd+caf\ufffd.wav"
+    assert batch._row(batch.Made(pair, {}))[1].endswith("caf\ufffd.wav")
 
 
 def test_no_two_pairs_come_to_one_name_and_none_is_too_long(tmp_path):

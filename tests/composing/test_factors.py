@@ -12,6 +12,7 @@ import sounds
 from powermuse import recipe, weights
 from powermuse.audio import files
 from powermuse.cli import main
+from powermuse.commands.compose import _shares
 from powermuse.composing import factors, notes
 from powermuse.composing.composer import Composer
 from powermuse.data.render import midi
@@ -181,6 +182,7 @@ def test_strengths_become_guidance_on_top_of_the_models_own(shop):
     [
         (["--rhythm-from", "nowhere"], "groove, harmony, both or shares"),
         (["--rhythm-from", "groove:-1"], "groove, harmony, both or shares"),
+        (["--rhythm-from", "both:1"], "groove, harmony, both or shares"),
         (["--harmony-strength", "3.5"], "--harmony-strength must be from 0 to 3"),
         (["--harmony-strength", "nan"], "--harmony-strength must be from 0 to 3"),
         (["--variations", "0"], "--variations must be at least 1"),
@@ -199,6 +201,19 @@ def test_what_makes_no_sense_is_said_and_nothing_written(shop, tmp_path, capsys:
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("out", [".", "/", ""])
+def test_variations_want_a_name_to_be_numbered(shop, tmp_path, monkeypatch, capsys: Capture, out):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compose", str(shop / "a.wav"), str(shop / "b.wav"), "-o", out, "--variations", "2"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_shares_beyond_one_keep_their_proportion():
+    assert _shares("groove:70,harmony:30") == (1.0, pytest.approx(3 / 7))
+    assert _shares("groove:0.7,harmony:0.3") == (0.7, 0.3) and _shares("harmony:0.5") == (0.0, 0.5)
 
 
 def test_a_model_without_factors_says_so():

@@ -178,6 +178,23 @@ def test_where_one_of_the_three_cannot_be_put_none_appears(blend, tmp_path, suff
     assert [p.name for p in tmp_path.iterdir()] == [f"out{suffix}"]
 
 
+def test_where_the_wave_cannot_be_replaced_the_report_is_the_one_of_before(blend, tmp_path, monkeypatch):
+    """A batch takes a blend for done where the report answers its request."""
+    report.write(blend, str(tmp_path / "out.wav"), request="before")
+    replace = Path.replace
+
+    def held(path: Path, target: Path) -> Path:
+        if target.suffix == ".wav":
+            raise PermissionError(13, "in use", str(target))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", held)
+    with pytest.raises(PermissionError):
+        report.write(blend, str(tmp_path / "out.wav"), request="now")
+    assert report.read(tmp_path / "out.wav")["request"] == "before"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.json", "out.png", "out.wav"]
+
+
 @pytest.mark.parametrize("suffix", [".json", ".png", ".wav", ".mid"])
 @pytest.mark.usefixtures("drawn_once")
 def test_with_midi_it_is_all_four_or_none(blend, tmp_path, suffix):

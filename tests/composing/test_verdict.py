@@ -50,6 +50,17 @@ def test_what_is_the_harmony_itself_has_its_chords_and_its_nearest_bar_is_in_it(
     assert bar["blend_s"] == pytest.approx(bar["source_s"], abs=0.05)
 
 
+def test_the_nearest_bar_of_a_short_loop_lies_in_it(blend, pair):
+    loop_s = 2.16
+    at = slice(0, round(loop_s * RATE))
+    parts = [sound(s.wav_CN[:, at]) for s in pair]
+    made = dataclasses.replace(
+        blend, wav_CN=parts[1].wav_CN, sample_rate_hz=RATE, groove=parts[0], harmony=parts[1], loop_s=loop_s
+    )
+    found = [verdict._nearest_bar(verdict._at_one_rate(made), bar_s, loop_s) for bar_s in (0.5, 1.08, 2.0, 2.16)]
+    assert all(bar["blend_s"] <= loop_s and bar["source_s"] <= loop_s for bar in found)
+
+
 def test_the_rank_is_the_mean_of_rhythm_chords_and_what_is_not_copied():
     told = {"rhythm_of_groove": 0.8, "rhythm_of_harmony": 0.9, "chords_of_harmony": 0.6, "copied": 0.3}
     assert verdict._rank(told) == pytest.approx((0.8 + 0.6 + 0.7) / 3, abs=1e-4)

@@ -116,6 +116,17 @@ def test_where_no_reference_chord_can_be_judged_nothing_is_said():
     assert chords.evaluate(Chords(unknown.intervals_s, ("B:dim",)), SONG).majmin is None
 
 
+def test_that_neither_has_a_chord_is_no_agreement_where_it_was_only_read():
+    read = Chords(np.array([[0.0, 2.0], [2.0, 3.0]]), ("N", "C:maj"))
+    silent, right = Chords(np.array([[0.0, 3.0]]), ("N",)), Chords(np.array([[0.0, 3.0]]), ("C:maj",))
+    assert (
+        chords.evaluate(chords.sounding(read), silent).triads == 0.0
+        and chords.evaluate(chords.sounding(read), right).triads == 1.0
+    )
+    assert chords.evaluate(chords.sounding(silent), silent) == (None, None, None)
+    assert chords.evaluate(read, silent).triads == pytest.approx(2 / 3), "in a score N is known"
+
+
 def test_relative_accuracy_is_a_share_of_what_the_reader_can():
     assert chords.relative(0.4, 0.8) == 0.5
     assert chords.relative(0.4, 0.1) is chords.relative(None, 0.8) is chords.relative(0.4, None) is None

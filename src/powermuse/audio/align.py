@@ -40,6 +40,8 @@ class Turned(NamedTuple):
     speed: float
     semitones: int
     bars: int
+    times: int = 1
+    """How often, from its beginning on, in those bars."""
 
 
 class Bars(NamedTuple):
@@ -89,13 +91,23 @@ def _pulse(wav_CN: np.ndarray) -> Pulse:
 
 def turned(heard: Heard, seconds: float, tempo_bpm: float, beats_per_bar: int, semitones: int = 0) -> Turned:
     """How a clip of so many seconds is played at a tempo, in bars of so many beats: whole bars of it, from its first
-    downbeat on; a clip of less than a bar from its beginning, as one bar."""
+    downbeat on; a clip of less than a bar from its first beat, as one bar; half a bar, and one and a half, twice."""
     speed = nearest_speed(tempo_bpm / heard.grid.tempo_bpm)
     bar_s = beats_per_bar * 60.0 / tempo_bpm
     begin_s = heard.grid.downbeat_s
     if bars_in((seconds - begin_s) / speed, bar_s) < 1:
-        begin_s = 0.0
-    return Turned(begin_s, speed, semitones, max(1, bars_in((seconds - begin_s) / speed, bar_s)))
+        beat_s = 60.0 / heard.grid.tempo_bpm
+        begin_s = max(0.0, begin_s - bars_in(begin_s, beat_s) * beat_s)  # beats stay on beats
+    lasts_s = (seconds - begin_s) / speed
+    if is_half_a_bar_over(lasts_s, bar_s):
+        return Turned(begin_s, speed, semitones, round(2.0 * lasts_s / bar_s), times=2)
+    return Turned(begin_s, speed, semitones, max(1, bars_in(lasts_s, bar_s)))
+
+
+def is_half_a_bar_over(seconds: float, bar_s: float) -> bool:
+    """Whether it is half a bar, or one and a half: a loop in bars of half the beats, whole when it is played twice."""
+    halves = 2.0 * seconds / bar_s
+    return round(halves) in (1, 3) and abs(halves - round(halves)) <= _SLACK
 
 
 def bars_in(seconds: float, bar_s: float) -> int:
@@ -112,6 +124,7 @@ def played(wav_CN: np.ndarray, sample_rate_hz: int, how: Turned, bar_s: float) -
     """Exactly `how.bars` bars [C, N] of a clip, N = round(bars * bar_s * rate); silence where it has ended."""
     wanted = round(how.bars * bar_s * sample_rate_hz)
     begin = round(how.begin_s * sample_rate_hz)
-    part = wav_CN[:, begin : begin + math.ceil(wanted * how.speed)]
+    part = wav_CN[:, begin : begin + math.ceil(wanted * how.speed / how.times)]
+    part = np.tile(part, how.times)
     found = retimed(part, sample_rate_hz, how.speed, how.semitones)[:, :wanted]
     return np.pad(found, ((0, 0), (0, wanted - found.shape[1])))

@@ -85,6 +85,11 @@ def encoded(wav_CN: np.ndarray, sample_rate_hz: int, path: str | os.PathLike[str
     return content.getvalue()
 
 
+def told(path: str | os.PathLike[str]) -> str:
+    """A path as a report or a table says it: one whose name is no UTF-8 (of an old archive, say) with marks in it."""
+    return os.fsencode(path).decode(errors="replace")
+
+
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Raises BadInput, before any work is done, where `path` could not be written in the end."""
     path = Path(path)

@@ -75,9 +75,11 @@ def find(pulse: Pulse, seconds: float | None = None) -> Grid:
     near_T, downs_T = _within(beat_T), _within(downbeat_T)
     likeliest = max(_likely(near_T, pulse.tempo_S), key=lambda comb: comb.score + _bars(downs_T, comb, None).score)
     clear = _Clear(peaks_T := _peaks(pulse.beat_T), _within_reach(peaks_T))
-    placed, _ = _finely(likeliest, clear)
+    placed, of_placed = _finely(likeliest, clear)
     bar = _bars(downs_T, placed, None)  # however many beats are counted in it, it begins where it begins
     chosen, confidence = _finely(_counted(placed, clear, pulse.tempo_S), clear)
+    if _splits_bars(placed, chosen, bar.beats, seconds):
+        chosen, confidence = placed, of_placed
     loop = None if seconds is None else _as_loop(chosen, confidence, clear, seconds)
     if loop is not None:
         chosen, confidence = loop, min(1.0, confidence + _FOR_A_LOOP)
@@ -197,6 +199,17 @@ def _f_measures(clear: _Clear, tempo_bpm: float, phases_P: np.ndarray) -> np.nda
     recall_P = np.minimum(1.0, np.square(met_PB).sum(axis=1) / max(float(np.square(clear.peaks_T).sum()), _FAINT))
     found: np.ndarray = 2.0 * precision_P * recall_P / np.maximum(precision_P + recall_P, _FAINT)
     return found
+
+
+def _splits_bars(placed: _Comb, chosen: _Comb, beats: int, seconds: float | None) -> bool:
+    """Whether counting at another tempo would leave no whole bars: three quick beats are no bar of three slow ones, and
+    a loop of three bars in four is no number of bars of four slow beats."""
+    if chosen.tempo_bpm > 1.5 * placed.tempo_bpm:
+        return beats == 3
+    if seconds is None or chosen.tempo_bpm > 0.75 * placed.tempo_bpm:
+        return False
+    slow, quick = (round(comb.tempo_bpm * seconds / 60.0) for comb in (chosen, placed))
+    return slow % beats != 0 and quick % beats == 0
 
 
 def _as_loop(best: _Comb, confidence: float, clear: _Clear, seconds: float) -> _Comb | None:

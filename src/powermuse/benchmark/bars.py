@@ -23,7 +23,7 @@ def bars(report: Report, group: str = ALL) -> list[Bar]:
     made = [
         _from(means, "rhythm of A", "onset_env.groove", RHYTHM),
         _from(means, "harmony of B", chords, CHORDS),
-        Bar("not copied", "copy.excess", None, COPY, f"at most {COPY:g}"),
+        _not_copied(means),
         _about(means, "B's rhythm left out", "onset_env.harmony", LEAK),
         _near_truth(report, means),
         None if notes is None else Bar(
@@ -38,6 +38,12 @@ def bars(report: Report, group: str = ALL) -> list[Bar]:
 def _from(means: Of, name: str, metric: str, share: float) -> Bar | None:
     truth = _mean(means, TRUTH, metric)
     return None if truth is None else Bar(name, metric, share * truth, None, f"at least {share:g} of the truth's")
+
+
+def _not_copied(means: Of) -> Bar | None:
+    """Where it is known what a right answer has in common with its sources."""
+    known = any(_mean(means, system, "copy.excess") is not None for system in means)
+    return Bar("not copied", "copy.excess", None, COPY, f"at most {COPY:g}") if known else None
 
 
 def _about(means: Of, name: str, metric: str, by: float, share: bool = False) -> Bar | None:

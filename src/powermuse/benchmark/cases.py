@@ -13,7 +13,7 @@ from powermuse.audio.features import SAMPLE_RATE_HZ
 from powermuse.data import triplets
 from powermuse.data.render.score import Score
 from powermuse.data.triplets import Triplets
-from powermuse.metrics import score
+from powermuse.metrics import events, score
 from powermuse.metrics.chords import Chords
 from powermuse.metrics.score import Sources
 from powermuse.metrics.truth import Notes
@@ -92,7 +92,10 @@ class Book:
     def _special_case(self, label: Label, index: int) -> Material:
         sources = self._sources(index)
         if label.group == SAME_CLIP:  # the blend of a clip with itself has its rhythm and its chords
-            alone = sources._replace(groove_N=sources.harmony_N, truths_N=(), truth_notes=(), groove_onsets_s=None)
+            beats_s = np.array([beat.time_s for beat in self.triplets.score(index, "harmony").beats])
+            alone = sources._replace(
+                groove_N=sources.harmony_N, truths_N=(), truth_notes=(), groove_onsets_s=None, beats_s=beats_s
+            )
             return Material(label, alone)
         if label.group == SILENT:  # every second time it is the harmony that is silent
             silence_N = np.zeros_like(sources.groove_N)
@@ -139,13 +142,13 @@ class RealPairs:
     folder; FILE@30 begins at 30 s. Nothing is known of them but how they sound. Raises BadInput for a list that cannot
     be read."""
 
-    def __init__(self, path: str | os.PathLike[str], seconds: float = 16.0) -> None:
+    def __init__(self, path: str | os.PathLike[str], count: int | None = None, seconds: float = 16.0) -> None:
         self.path, self.samples = Path(path), round(seconds * SAMPLE_RATE_HZ)
         try:
             lines = [line for line in self.path.read_text().splitlines() if line.strip() and not line.startswith("#")]
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput(f"{path}: cannot be read ({error}); a list of pairs is wanted") from None
-        self.pairs = [self._pair(line) for line in lines]
+        self.pairs = [self._pair(line) for line in lines][:count]
         if len(self.pairs) < 2:
             raise BadInput(f"{path}: {len(self.pairs)} pairs; two at least are wanted, GROOVE<tab>HARMONY on each line")
 
@@ -166,11 +169,20 @@ class RealPairs:
         return Label(f"{number:03d} {groove.path.stem} + {harmony.path.stem}", REAL)
 
     def material(self, number: int) -> Material:
-        """Pair `number`; the unrelated clip is the harmony of the pair half the list away."""
+        """Pair `number`; the unrelated clip is the harmony of the pair half the list away, or of the first after it
+        that is another file than either of this pair (or, in so short a list, than its harmony)."""
         groove, harmony = self.pairs[number]
-        other = self.pairs[(number + len(self.pairs) // 2) % len(self.pairs)][1]
-        sources = Sources(self._read(groove), self._read(harmony), unrelated_N=self._read(other))
+        sources = Sources(self._read(groove), self._read(harmony), unrelated_N=self._read(self._other(number)))
         return Material(self.label(number), sources)
+
+    def _other(self, number: int) -> Excerpt:
+        groove, harmony = (excerpt.path.resolve() for excerpt in self.pairs[number])
+        half_way = number + len(self.pairs) // 2
+        away = [self.pairs[(half_way + i) % len(self.pairs)][1] for i in range(len(self.pairs))]
+        for own in ({groove, harmony}, {harmony}):
+            if others := [excerpt for excerpt in away if excerpt.path.resolve() not in own]:
+                return others[0]
+        raise BadInput(f"{self.path}: every pair has one harmony; another one is wanted, to tell it from other music")
 
     def _pair(self, line: str) -> tuple[Excerpt, Excerpt]:
         parts = [self._excerpt(part.strip()) for part in line.split("\t")]
@@ -213,9 +225,14 @@ def notes_of(known: Score) -> Notes:
 
 
 def drum_onsets(known: Score) -> np.ndarray:
-    """Times at which the drums strike [n], each once."""
-    struck = {note.start_s for part in known.parts if part.is_drums for note in part.notes}
-    return np.array(sorted(struck))
+    """Times at which the drums strike [n]: drums that are struck together, each a little early or late, are one stroke
+    to a listener, and to the detector (`events.onsets`)."""
+    struck = sorted(note.start_s for part in known.parts if part.is_drums for note in part.notes)
+    heard: list[float] = []
+    for at_s in struck:
+        if not heard or at_s - heard[-1] > events.APART_S:
+            heard.append(at_s)
+    return np.array(heard)
 
 
 def open_cases(path: str, count: int | None = None, split: str = "test") -> Cases:
@@ -223,16 +240,18 @@ def open_cases(path: str, count: int | None = None, split: str = "test") -> Case
     if Path(path).is_dir() and triplets.is_one(Path(path)):
         return Book(path, split, count)
     if Path(path).is_file():
-        return RealPairs(path)
+        if split != "test":
+            raise BadInput(f"{path}: a list of pairs has no splits; --split is of rendered triplets")
+        return RealPairs(path, count)
     raise BadInput(
         f"{path}: is neither rendered triplets nor a list of pairs; make a benchmark with: "
         f"powermuse render -o {path} --split {split} --triplets 100"
     )
 
 
-def without(prepared: score.Prepared, truth: int | None) -> score.Prepared:
-    """The sources without the truth that is under test itself."""
-    if truth is None:
-        return prepared
-    kept = tuple(t for i, t in enumerate(prepared.truths) if i != truth)
-    return prepared._replace(truths=kept)
+def without(prepared: score.Prepared, answer: int | None, truth: int | None) -> score.Prepared:
+    """The sources without the right answer that is under test itself: what it copies is held against the others', and
+    where it is told as a `truth`, all else too."""
+    truths = tuple(heard for i, heard in enumerate(prepared.truths) if i != truth)
+    copies = tuple(copied for i, copied in enumerate(prepared.truth_copies) if i != answer)
+    return prepared._replace(truths=truths, truth_copies=copies)

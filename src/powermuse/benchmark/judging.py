@@ -44,7 +44,7 @@ def judged(blend_N: np.ndarray, sources: Sources, itself: int | None) -> Judged:
     known, beats_s = sources.chords, sources.beats_s
     written = [notes for i, notes in enumerate(sources.truth_notes) if i != itself]
     if known is None:  # not known: what the judge reads in the harmony clip
-        known = chords_lv.read(sources.harmony_N)
+        known = chords.sounding(chords_lv.read(sources.harmony_N))
     read = notes_basic_pitch.read(blend_N) if written else None
     found = chords.evaluate(known, chords_lv.read(blend_N))
     return {

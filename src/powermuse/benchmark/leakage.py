@@ -12,6 +12,9 @@ from powermuse.benchmark.systems import System
 
 _ROOM = 0.05
 _RHYTHM, _HARMONY = "onset_env.groove", "chords"
+_EXCHANGED = {_RHYTHM: cases.OTHER_A, _HARMONY: cases.OTHER_B}
+"""The clip that decides it: after its exchange the truth's is what chance has."""
+_LEAST = 0.5
 Found = dict[str, list[Trial]]
 
 
@@ -34,7 +37,8 @@ def _card(name: str, found: Found) -> LeakageCard | None:
 
 def _change(name: str, found: Found, changed: Literal["A", "B"], metric: str, falls: bool) -> Change | None:
     """Agreement with the old clips before and after one of them was exchanged, on the same triplets. What should fall
-    is held against a truth that has neither of the old clips, what should stay against the truth itself."""
+    is held against a truth that has neither of the old clips, what should stay against the truth itself. A system that
+    had little of it to begin with shows nothing, and fails."""
     group = cases.OTHER_A if changed == "A" else cases.OTHER_B
     before, after = _pair(found.get(name, []), group, metric)
     truth_before, truth_after = _pair(found.get(TRUTH, []), group, metric)
@@ -43,6 +47,10 @@ def _change(name: str, found: Found, changed: Literal["A", "B"], metric: str, fa
     if not falls:
         truth_after = truth_before
     passed = after <= truth_after + _ROOM if falls else abs(after - before) <= _ROOM
+    # What was never there cannot fall or stay: half of what the truth has beyond what falls away is the least.
+    gone = _pair(found.get(TRUTH, []), _EXCHANGED[metric], metric)[1]
+    if gone is not None and before - gone < _LEAST * (truth_before - gone):
+        passed = False
     return Change(
         "A" if changed == "A" else "B",
         metric,

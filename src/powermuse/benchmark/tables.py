@@ -38,7 +38,8 @@ def markdown(report: Report, group: str = ALL, only: Sequence[str] | None = None
 
 
 def caption(report: Report, group: str, only: Sequence[str] | None = None) -> str:
-    """What the figures are: cases, interval, and who read chords, notes or beats."""
+    """What the figures are: cases, also where some system has fewer of them, interval, and who read chords, notes or
+    beats."""
     cases = [case for case in report.cases if group in case.groups]
     triplets = len({case.triplet for case in cases})
     readers: dict[str, list[str]] = {}
@@ -47,7 +48,17 @@ def caption(report: Report, group: str, only: Sequence[str] | None = None) -> st
             readers.setdefault(metric.reader, []).append(metric.name)
     told = [f"{', '.join(names)} read by {reader}" for reader, names in readers.items()]
     start = f"{len(cases)} cases of {triplets} triplets; mean and 95 % interval"
-    return "; ".join([start, *told]) + "."
+    return "; ".join([start, *_fewer(report, group, only, len(cases)), *told]) + "."
+
+
+def _fewer(report: Report, group: str, only: Sequence[str] | None, cases: int) -> list[str]:
+    found: dict[int, list[str]] = {}
+    for metric in _metrics(report, only):
+        counts = [of[metric.name].cases for of in report.means[group].values() if metric.name in of]
+        least = min((count for count in counts if count), default=cases)
+        if least < cases:
+            found.setdefault(least, []).append(metric.name)
+    return [f"{least} of some system: {', '.join(names)}" for least, names in sorted(found.items())]
 
 
 def mark(report: Report, group: str, metric: str, system: str) -> str:

@@ -241,9 +241,12 @@ def _figure(value: float | None) -> str:
 
 
 def _outs(out: str, variations: int) -> list[str]:
-    """OUT itself, or OUT-1.wav to OUT-N.wav."""
+    """OUT itself, or OUT-1.wav to OUT-N.wav. Raises BadInput for what could not be written."""
+    from powermuse.audio import files
+
     if variations == 1:
         return [out]
+    files.check_writable(out)
     path = Path(out)
     return [str(path.with_name(f"{path.stem}-{i}{path.suffix}")) for i in range(1, variations + 1)]
 
@@ -258,9 +261,10 @@ def _shares(text: str) -> tuple[float, float]:
     except ValueError:
         shares = {"": 0.0}
     if (
-        shares.keys() - known.keys()
+        shares.keys() - {"groove", "harmony"}
         or not all(0.0 <= s < math.inf for s in shares.values())
         or not any(shares.values())
     ):
         raise argparse.ArgumentTypeError(f"{text!r}: groove, harmony, both or shares as groove:0.7,harmony:0.3 wanted")
-    return shares.get("groove", 0.0), shares.get("harmony", 0.0)
+    most = max(1.0, *shares.values())  # 70 and 30 are .7 and .3 of it
+    return shares.get("groove", 0.0) / most, shares.get("harmony", 0.0) / most

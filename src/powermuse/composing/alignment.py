@@ -119,7 +119,7 @@ def told(alignment: Alignment) -> dict[str, Any]:
         if how := alignment.played.get(side):
             sides[side]["played"] = {
                 "from_s": round(how.begin_s, 3), "speed": round(how.speed, 4), "semitones": how.semitones,
-                "bars": how.bars,
+                "bars": how.bars, **({"times": how.times} if how.times > 1 else {}),
             }  # fmt: skip
     bars = alignment.bars
     common = {} if bars is None else {"tempo_bpm": round(bars.tempo_bpm, 3), "beats_per_bar": bars.beats_per_bar}

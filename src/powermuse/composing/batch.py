@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from powermuse import disk, recipe
+from powermuse.audio import files
 from powermuse.composing import report
 from powermuse.composing.alignment import Aligner, Wish
 from powermuse.composing.composer import Composer, Length
@@ -117,7 +118,7 @@ def _row(one: Made) -> list[str]:
     names = ("rhythm_of_groove", "chords_of_harmony", "copied")
     figures = [taken.get("rank"), *(taken.get("blend", {}).get(name) for name in names)]
     told = ["" if value is None else f"{value:.3f}" for value in figures]
-    return [one.pair.out.name, str(one.pair.groove), str(one.pair.harmony), *told]
+    return [one.pair.out.name, files.told(one.pair.groove), files.told(one.pair.harmony), *told]
 
 
 def _rows(path: Path) -> list[list[str]]:
@@ -172,6 +173,7 @@ def _blend_name(groove: str, harmony: str) -> str:
 
 def _names(paths: list[Path]) -> list[str]:
     """A name for each: the file's; with its folders where that is not enough, with its suffix where that is not."""
+    paths = [Path(files.told(path)) for path in paths]
     tries: list[Callable[[Path], str]] = [
         lambda path: path.stem,
         lambda path: "-".join([*path.parts[-3:-1], path.stem]),

@@ -171,7 +171,7 @@ class Composer:
             levelled, level_db = clips.normalise_level(wav_CN)
         except BadInput as error:
             raise BadInput(f"{path}: {error}") from None
-        return Sound(str(path), disk.sha256(path), wav_CN, levelled, level_db, seconds)
+        return Sound(files.told(path), disk.sha256(path), wav_CN, levelled, level_db, seconds)
 
     def _fit(self, sound: Sound, samples: int) -> Sound:
         rate = self.codec.sample_rate_hz

@@ -54,8 +54,9 @@ def write(
     told = {**report, "blend": {**named, **report["blend"]}}
     disk.write_all(
         {
-            Path(out): files.encoded(wav_CN, rate_hz, out),
+            # Last to get its name is the first: until the report is there, what was made before counts as it was.
             report_file: json.dumps(told, indent=1).encode(),
+            Path(out): files.encoded(wav_CN, rate_hz, out),
             picture_file: draw(blend, report),
             **({midi_file: _midi(blend, written.notes)} if written is not None else {}),
         }

@@ -47,7 +47,7 @@ class _Three(NamedTuple):
 
 def evaluate(blend: Blend) -> dict[str, Any]:
     """Figures of the blend, of a plain mix beside it, the nearest bar, and one number to rank blends of other pairs by;
-    empty for a piece of less than four seconds, of which nothing can be said."""
+    empty for a piece of less than four seconds that is no loop, of which nothing can be said."""
     whole = _at_one_rate(blend)
     seconds = len(whole.blend_N) / SAMPLE_RATE_HZ
     if seconds < _SHORTEST_S:
@@ -58,7 +58,7 @@ def evaluate(blend: Blend) -> dict[str, Any]:
     return {
         "blend": found,
         "plain_mix": mixed,
-        "nearest_bar": _nearest_bar(whole, min(_bar_s(blend), seconds)),
+        "nearest_bar": _nearest_bar(whole, min(_bar_s(blend), seconds), blend.loop_s),
         "rank": _rank(found),
         "heard_s": round(sum(end - begin for begin, end in spans) / SAMPLE_RATE_HZ, 3),
     }
@@ -109,8 +109,9 @@ def _bar_s(blend: Blend) -> float:
     return BAR_S if bars is None else bars.seconds
 
 
-def _nearest_bar(whole: _Three, bar_s: float) -> dict[str, Any]:
-    """The bar of the blend that is most like as much of a source, in which, and where."""
+def _nearest_bar(whole: _Three, bar_s: float, loop_s: float | None) -> dict[str, Any]:
+    """The bar of the blend that is most like as much of a source, in which, and where; of a loop that is heard more
+    than once, where in it."""
     frames = int(bar_s * _MEL_RATE_HZ)
     blend_MT, *sources = (truth.log_mel(wav_N) for wav_N in whole)
     found = {
@@ -120,8 +121,8 @@ def _nearest_bar(whole: _Three, bar_s: float) -> dict[str, Any]:
     name = max(found, key=lambda source: found[source].similarity)
     return {
         "source": name,
-        "blend_s": round(found[name].blend_frame / _MEL_RATE_HZ, 2),
-        "source_s": round(found[name].source_frame / _MEL_RATE_HZ, 2),
+        "blend_s": round(found[name].blend_frame / _MEL_RATE_HZ % (loop_s or math.inf), 2),
+        "source_s": round(found[name].source_frame / _MEL_RATE_HZ % (loop_s or math.inf), 2),
         "seconds": round(bar_s, 3),
         "similarity": round(found[name].similarity, 4),
     }

@@ -118,6 +118,12 @@ def evaluate(reference: Chords, estimated: Chords) -> Accuracy:
     )
 
 
+def sounding(read: Chords) -> Chords:
+    """A reading as a reference: where no chord was read, nothing is known (X). That neither of two clips has a chord is
+    no agreement in harmony; where no chord is known for certain, as in a score, N stands."""
+    return read._replace(labels=tuple("X" if label == "N" else label for label in read.labels))
+
+
 def relative(accuracy: float | None, of_the_stem: float | None) -> float | None:
     """Accuracy over what the same reader has on the chord stem alone: what is lost by the blend and not by the reader.
     None where the reader fails on the stem itself (below .2)."""

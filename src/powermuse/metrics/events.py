@@ -14,7 +14,7 @@ ONSET_TOLERANCE_S, BEAT_TOLERANCE_S = 0.05, 0.07
 _MAXIMUM_S, _MEAN_S = 0.05, 0.1
 _ABOVE_MEAN = 0.5
 _ABOVE_CLIP = 0.2
-_APART_S = 0.03
+APART_S = 0.03
 _TOP_PEAKS = 16
 _SILENT = 1e-3
 
@@ -44,7 +44,7 @@ def onsets(envelope_T: np.ndarray, frame_rate_hz: float) -> np.ndarray:
     mean = _windows(envelope_T, around).mean(axis=1)
     peak = (envelope_T == highest) & (envelope_T > mean + _ABOVE_MEAN * mean) & (envelope_T > _ABOVE_CLIP * top.mean())
     frames = np.flatnonzero(peak)
-    frames = frames[np.r_[True, np.diff(frames) > _APART_S * frame_rate_hz][: len(frames)]]
+    frames = frames[np.r_[True, np.diff(frames) > APART_S * frame_rate_hz][: len(frames)]]
     return (frames + _between(envelope_T, frames)) / frame_rate_hz
 
 

@@ -41,7 +41,7 @@ class Sources(NamedTuple):
     unrelated_N: np.ndarray | None = None
     """A clip of other music: the far end of the colour scale."""
     chords: Chords | None = None
-    """The chords of the harmony clip; None: the reader's reading of it."""
+    """The chords of the harmony clip; None: the reader's reading of it, where that is a chord."""
     chord_stem_N: np.ndarray | None = None
     """The right chords alone: what the reader can reach."""
     groove_onsets_s: np.ndarray | None = None
@@ -94,8 +94,8 @@ class Prepared(NamedTuple):
     harmony: Heard
     truths: tuple[Heard, ...]
     copying: copying.Sources
-    truth_copy: tuple[float | None, float | None]
-    """Copy and free copy of the truths, mean over them."""
+    truth_copies: tuple[tuple[float | None, float | None], ...]
+    """Copy and free copy of each truth."""
     unrelated_S: np.ndarray | None
     unrelated_T: tuple[np.ndarray, ...]
     """Onset envelopes of the unrelated clip, moved about: the null of a loop."""
@@ -127,8 +127,8 @@ def prepare(sources: Sources) -> Prepared:
     groove, harmonic = hear(sources.groove_N), hear(sources.harmony_N)
     truths = tuple(hear(wav_N) for wav_N in sources.truths_N)
     copied = copying.prepare(groove.magnitude_FT, harmonic.magnitude_FT, groove.onsets_T, harmonic.onsets_T)
-    of_truths = [copying.evaluate(t.magnitude_FT, copied) for t in truths]
-    known = harmonic.chords if sources.chords is None else sources.chords
+    of_truths = tuple(copying.evaluate(t.magnitude_FT, copied) for t in truths)
+    known = chords.sounding(harmonic.chords) if sources.chords is None else sources.chords
     stem = None if sources.chord_stem_N is None else chords.evaluate(known, chords.read(sources.chord_stem_N))
     unrelated = sources.unrelated_N
     return Prepared(
@@ -136,7 +136,7 @@ def prepare(sources: Sources) -> Prepared:
         harmonic,
         truths,
         copied,
-        (_mean([c for c, _ in of_truths]), _mean([free for _, free in of_truths])),
+        of_truths,
         None if unrelated is None else timbre.statistics(timbre.mfcc(unrelated)),
         () if unrelated is None else _moved(_onsets(unrelated)),
         known,
@@ -219,11 +219,12 @@ def harmony_of(blend: Heard, other: Heard) -> float | None:
 
 def _copying(blend: Heard, known: Prepared) -> Score:
     copy, free = copying.evaluate(blend.magnitude_FT, known.copying)
+    of_truth, free_of_truth = (_mean([copies[i] for copies in known.truth_copies]) for i in range(2))
     return {
         "copy": copy,
-        "copy.excess": copying.excess(copy, known.truth_copy[0]),
+        "copy.excess": copying.excess(copy, of_truth),
         "copy.free": free,
-        "copy.free.excess": copying.excess(free, known.truth_copy[1]),
+        "copy.free.excess": copying.excess(free, free_of_truth),
     }
 
 
