@@ -189,6 +189,7 @@ def test_the_readmes_table_is_markdown_with_the_figures_of_its_group():
     assert f"| {mean.mean:.1f} [{mean.low:.1f}, {mean.high:.1f}] ?" in "\n".join(lines)
     assert "muse &lt;4 layers>" in lines[4]
     assert "10 cases of 10 triplets" in lines[-1]
+    assert "; 19 of some system: chords;" in tables.caption(made, ALL), "that of noise could not be read once"
 
 
 def test_no_figure_is_a_negative_zero():
