@@ -277,7 +277,7 @@ def test_unrelated_music_is_neither_clip_of_a_pair(tmp_path):
         cases.open_cases(str(grid), None, "val")
     grid.write_text("g1.wav\th1.wav\ng2.wav\th1.wav\n")
     with pytest.raises(BadInput, match="every pair has one harmony"):
-        cases.RealPairs(grid).material(0)
+        cases.RealPairs(grid)
 
 
 def test_drums_that_are_struck_together_are_one_onset():

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import sounds
+from powermuse import weights
 from powermuse.cli import main
 from powermuse.composing import batch
+from powermuse.composing.composer import Composer
 from powermuse.types import BadInput
 
 
@@ -66,6 +68,7 @@ def test_a_name_that_is_no_utf_8_is_told_with_marks(tmp_path):
     (pair,) = batch.pairs(str(tmp_path / "here"), str(tmp_path / "here" / old), "out", None, 0)
     assert pair.groove.exists() and pair.out.name == "caf\ufffd+caf\ufffd.wav"
     assert batch._row(batch.Made(pair, {}))[1].endswith("caf\ufffd.wav")
+    assert Composer(weights.load_model("starter")).listen(pair.groove).path.endswith("caf\ufffd.wav")
 
 
 def test_no_two_pairs_come_to_one_name_and_none_is_too_long(tmp_path):

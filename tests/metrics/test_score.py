@@ -71,6 +71,12 @@ def test_a_stranger_has_nothing():
     assert found["chords"] < 0.4 and found["mel.truth"] > 0.5
 
 
+def test_of_a_harmony_in_which_no_chord_is_heard_none_can_be_had():
+    drums_N = np.random.default_rng(0).normal(0.0, 0.1, len(SOURCES.groove_N)).astype(np.float32)
+    found = score.evaluate(score.Case(drums_N, score.Sources(SOURCES.groove_N, drums_N)))
+    assert found["chords"] is found["chords.root"] is None
+
+
 def test_silence_is_finite_everywhere():
     silence = np.zeros(len(SOURCES.groove_N), np.float32)
     for case in (

@@ -99,12 +99,12 @@ def turned(heard: Heard, seconds: float, tempo_bpm: float, beats_per_bar: int, s
         beat_s = 60.0 / heard.grid.tempo_bpm
         begin_s = max(0.0, begin_s - bars_in(begin_s, beat_s) * beat_s)  # beats stay on beats
     lasts_s = (seconds - begin_s) / speed
-    if is_half_a_bar_over(lasts_s, bar_s):
+    if _is_half_a_bar_over(lasts_s, bar_s):
         return Turned(begin_s, speed, semitones, round(2.0 * lasts_s / bar_s), times=2)
     return Turned(begin_s, speed, semitones, max(1, bars_in(lasts_s, bar_s)))
 
 
-def is_half_a_bar_over(seconds: float, bar_s: float) -> bool:
+def _is_half_a_bar_over(seconds: float, bar_s: float) -> bool:
     """Whether it is half a bar, or one and a half: a loop in bars of half the beats, whole when it is played twice."""
     halves = 2.0 * seconds / bar_s
     return round(halves) in (1, 3) and abs(halves - round(halves)) <= _SLACK
@@ -124,7 +124,9 @@ def played(wav_CN: np.ndarray, sample_rate_hz: int, how: Turned, bar_s: float) -
     """Exactly `how.bars` bars [C, N] of a clip, N = round(bars * bar_s * rate); silence where it has ended."""
     wanted = round(how.bars * bar_s * sample_rate_hz)
     begin = round(how.begin_s * sample_rate_hz)
-    part = wav_CN[:, begin : begin + math.ceil(wanted * how.speed / how.times)]
-    part = np.tile(part, how.times)
+    once = math.ceil(wanted * how.speed / how.times)
+    part = wav_CN[:, begin : begin + once]
+    if how.times > 1:  # a loop that was cut a moment short begins again on its beat all the same
+        part = np.tile(np.pad(part, ((0, 0), (0, once - part.shape[1]))), how.times)
     found = retimed(part, sample_rate_hz, how.speed, how.semitones)[:, :wanted]
     return np.pad(found, ((0, 0), (0, wanted - found.shape[1])))

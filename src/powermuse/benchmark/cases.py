@@ -151,6 +151,8 @@ class RealPairs:
         self.pairs = [self._pair(line) for line in lines][:count]
         if len(self.pairs) < 2:
             raise BadInput(f"{path}: {len(self.pairs)} pairs; two at least are wanted, GROOVE<tab>HARMONY on each line")
+        if len({harmony.path.resolve() for _, harmony in self.pairs}) < 2:
+            raise BadInput(f"{path}: every pair has one harmony; another one is wanted, to tell it from other music")
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -179,10 +181,8 @@ class RealPairs:
         groove, harmony = (excerpt.path.resolve() for excerpt in self.pairs[number])
         half_way = number + len(self.pairs) // 2
         away = [self.pairs[(half_way + i) % len(self.pairs)][1] for i in range(len(self.pairs))]
-        for own in ({groove, harmony}, {harmony}):
-            if others := [excerpt for excerpt in away if excerpt.path.resolve() not in own]:
-                return others[0]
-        raise BadInput(f"{self.path}: every pair has one harmony; another one is wanted, to tell it from other music")
+        others = [excerpt for excerpt in away if excerpt.path.resolve() != harmony]
+        return next((excerpt for excerpt in others if excerpt.path.resolve() != groove), others[0])
 
     def _pair(self, line: str) -> tuple[Excerpt, Excerpt]:
         parts = [self._excerpt(part.strip()) for part in line.split("\t")]
