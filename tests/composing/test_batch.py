@@ -58,6 +58,21 @@ def test_files_of_one_name_in_two_folders_have_names_of_their_own(tmp_path):
     assert len(set(found)) == 2 and all(name.endswith("+loop.wav") for name in found)
 
 
+def test_a_file_that_is_added_renames_its_namesakes_alone(tmp_path):
+    def names() -> dict[Path, str]:
+        return {
+            p.groove: p.out.name for p in batch.pairs(str(tmp_path / "g"), str(tmp_path / "g/a/loop.wav"), "o", None, 0)
+        }
+
+    for place in ("a/loop", "a/kick", "b/snare"):
+        sounds.write(tmp_path / f"g/{place}.wav", sounds.drums(1.0, 1))
+    before = names()
+    sounds.write(tmp_path / "g/b/kick.wav", sounds.drums(1.0, 2))
+    after = names()
+    assert {p.name for p in before if before[p] != after[p]} == {"kick.wav"}
+    assert len(set(after.values())) == 4 and after[tmp_path / "g/b/kick.wav"] == "g-b-kick+loop.wav"
+
+
 def test_a_name_that_is_no_utf_8_is_told_with_marks(tmp_path):
     sounds.write(tmp_path / "here/a.wav", sounds.drums(1.0, 1))
     old = os.fsdecode(b"caf\xe9.wav")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -172,17 +173,21 @@ def _blend_name(groove: str, harmony: str) -> str:
 
 
 def _names(paths: list[Path]) -> list[str]:
-    """A name for each: the file's; with its folders where that is not enough, with its suffix where that is not."""
+    """A name for each: the file's; with its folders where another has that one, with all of its path where that is not
+    enough. A file that is added renames none but its namesakes, so that no other blend is composed again."""
     paths = [Path(files.told(path)) for path in paths]
     tries: list[Callable[[Path], str]] = [
         lambda path: path.stem,
         lambda path: "-".join([*path.parts[-3:-1], path.stem]),
         lambda path: "-".join(part.strip("/") for part in path.parts).lstrip("-"),
     ]
+    names: dict[Path, str] = {}
     for name in tries:
-        found = [name(path) for path in paths]
-        if len(set(found)) == len(found):
-            return found
+        count = Counter(map(name, paths))
+        names |= {path: name(path) for path in paths if path not in names and count[name(path)] == 1}
+    found = [names.get(path, "") for path in paths]
+    if all(found) and len(set(found)) == len(found):
+        return found
     return [f"{i:05d}-{path.stem}" for i, path in enumerate(paths)]
 
 
