@@ -305,3 +305,42 @@ def test_channels_that_cancel_in_mono_are_refused_by_name(tmp_path):
     with pytest.raises(Unreadable, match="cancel each other"):
         files.read(tmp_path / "turned.wav")
     assert files.read(tmp_path / "turned.wav", mono=False).shape == (2, 24_000)
+
+
+def streamed_flac(path: Path, wav_N: np.ndarray) -> Path:
+    """As who records into a pipe writes it: the number of samples in its head is 0, not known."""
+    soundfile.write(path, wav_N, 24_000)
+    content = bytearray(path.read_bytes())
+    total = 8 + 13  # behind "fLaC" and the head of its first block; 36 bits
+    content[total] &= 0xF0
+    content[total + 1 : total + 5] = bytes(4)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_stream_that_does_not_say_how_long_it_lasts_is_read_to_its_end(tmp_path):
+    wav_N = np.random.default_rng(0).normal(0.0, 0.1, 48_000).astype(np.float32)
+    path = streamed_flac(tmp_path / "stream.flac", wav_N)
+    assert files.length_told(path) == 0.0
+    assert files.read(path)[0] == pytest.approx(wav_N, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["wav", "m4a", "stream"])
+def test_what_lasts_longer_than_is_allowed_is_refused(tmp_path, kind):
+    wav_N = np.random.default_rng(0).normal(0.0, 0.1, 48_000).astype(np.float32)
+    if kind == "stream":
+        path = streamed_flac(tmp_path / "long.flac", wav_N)
+    else:
+        path = encode(tmp_path / f"long.{kind}", wav_N[None], 24_000)
+    with pytest.raises(Unreadable, match=r"lasts more than 1\.5 s"):
+        files.read(path, 24_000, at_most_s=1.5)
+    assert files.read(path, 24_000, at_most_s=2.2).shape[1] >= 48_000
+
+
+def test_no_more_is_decoded_than_is_allowed(tmp_path, monkeypatch):
+    path = streamed_flac(tmp_path / "long.flac", np.random.default_rng(0).normal(0.0, 0.1, 480_000))
+    decoded, check = [], files._check_length
+    monkeypatch.setattr(files, "_check_length", lambda path, s, most: (decoded.append(s), check(path, s, most)))
+    with pytest.raises(Unreadable, match="lasts more than 1 s"):
+        files.read(path, at_most_s=1.0)
+    assert 1.0 < max(decoded) < 1.5

@@ -141,11 +141,13 @@ def test_two_files_become_a_blend_that_is_heard_with_one_key_each_at_one_place(t
     tab.locator("body").press("4")
     tab.wait_for_function("() => document.querySelector('#hear audio[data-name=blend]').currentTime > 0.3")
     assert playing(tab) == ["blend"]
+    tab.fill("#position", "0.5")
     for key, name in (("1", "groove"), ("2", "harmony"), ("3", "mix")):
         before = position(tab, playing(tab)[0])
         tab.locator("body").press(key)
         tab.wait_for_function(f"() => document.querySelector('#hear audio[data-name={name}]').currentTime > 0.3")
         assert playing(tab) == [name] and position(tab, name) >= before - 0.1, "it goes on where it was"
+        assert before > 2.0
         assert tab.get_attribute(f"[data-heard={name}]", "aria-pressed") == "true"
     tab.locator("body").press("Space")
     assert playing(tab) == []
@@ -334,3 +336,118 @@ def test_on_a_phone_nothing_lies_beside_the_page(tab, files, language):
     for at in ("#generate", "[data-heard=blend]", "#groove .play"):
         box = tab.locator(at).bounding_box()
         assert box["height"] >= 38 and box["x"] >= 0 and box["x"] + box["width"] <= 360, at
+
+
+def test_one_sound_is_heard_at_a_time(tab, files):
+    brought(tab, files)
+    composed(tab)
+    button = "() => document.querySelector('#{} .play').textContent"
+    tab.click("#groove .play")
+    tab.wait_for_function(button.format("groove") + " === 'Stop'")
+    tab.click("#harmony .play")
+    tab.wait_for_function(button.format("groove") + " === 'Listen'")
+    tab.locator("body").press("4")
+    tab.wait_for_function(button.format("harmony") + " === 'Listen'")
+    assert playing(tab) == ["blend"]
+    tab.click("#groove .play")
+    tab.wait_for_function("() => [...document.querySelectorAll('#hear audio')].every((each) => each.paused)")
+    assert tab.get_attribute("[data-heard=blend]", "aria-pressed") == "false"
+
+
+def test_keys_are_found_by_their_place_on_other_keyboards(tab, files):
+    brought(tab, files)
+    press = "keys => document.body.dispatchEvent(new KeyboardEvent('keydown', { ...keys, bubbles: true }))"
+    tab.evaluate(press, {"key": "ل", "code": "KeyG"})
+    came_to(tab, "done")
+    tab.wait_for_selector("#result:not([hidden])")
+    tab.evaluate(press, {"key": "&", "code": "Digit1"})
+    tab.wait_for_function("() => !document.querySelector('#hear audio[data-name=groove]').paused")
+
+
+def test_a_sound_that_cannot_be_shown_holds_nothing_else_up(tab, files, address):
+    brought(tab, files)
+    composed(tab)
+    tab.route("**/sounds/*/audio", lambda route: route.fulfill(status=400, json={"trouble": "gone"}))
+    tab.reload()
+    ready(tab)
+    assert tab.locator("#history li").count() > 0
+    tab.wait_for_selector("#trouble:not([hidden])")
+    assert "cannot be read any more" in tab.inner_text("#trouble") and "api" not in tab.inner_text("#trouble")
+
+
+def test_settings_are_taken_at_once_however_long_a_wave_takes(tab, files):
+    brought(tab, files)
+    tab.fill("[name=seed]", "23")
+    composed(tab)
+    tab.fill("[name=seed]", "1")
+    tab.route("**/sounds/*/audio", lambda route: None)  # never
+    tab.locator("#history li").first.get_by_text("Take these settings").click()
+    tab.wait_for_function("() => document.querySelector('[name=seed]').value === '23'")
+
+
+def test_work_goes_on_while_no_answer_comes(tab, files):
+    brought(tab, files, "factors")
+    tab.click("#generate")
+    came_to(tab, "running")
+    tab.route("**/api/jobs/*", lambda route: route.abort())
+    tab.wait_for_function("() => document.querySelector('#state').textContent.startsWith('The studio does not answer')")
+    assert tab.is_visible("#cancel") and tab.get_attribute("#generate", "aria-disabled") == "true"
+    tab.unroute("**/api/jobs/*")
+    came_to(tab, "done")
+    tab.wait_for_selector("#result:not([hidden])")
+
+
+def test_the_first_sound_of_an_empty_shelf_is_taken_on_both_sides(tab, files):
+    count = len(tab.query_selector_all("#groove .shelf option"))
+    for left in range(count - 1, -1, -1):
+        tab.click("#groove .away")
+        tab.wait_for_function(f"() => document.querySelectorAll('#groove .shelf option').length === {left}")
+    bring(tab, "groove", files["groove"])
+    tab.wait_for_function("() => document.querySelector('#harmony .end').value === '5.00'")
+    tab.select_option("[name=model]", "starter")
+    composed(tab)
+
+
+def test_a_part_that_is_typed_lies_inside_the_sound(tab, files):
+    brought(tab, files)
+    for box, typed, wanted in (("begin", "-3", "0.00"), ("end", "700", "5.00"), ("begin", "4.9", "4.50")):
+        tab.fill(f"#groove .{box}", typed)
+        tab.press(f"#groove .{box}", "Tab")
+        assert tab.input_value(f"#groove .{box}") == wanted
+    tab.fill("#groove .end", "2")
+    tab.press("#groove .end", "Tab")
+    assert (tab.input_value("#groove .begin"), tab.input_value("#groove .end")) == ("0.00", "2.00")
+    assert tab.is_hidden("#trouble")
+
+
+def test_keys_stay_where_they_were(tab, files):
+    """Whoever works with the keyboard is not thrown back to the beginning of the page."""
+    brought(tab, files)
+    composed(tab)
+    tab.focus("#generate")
+    tab.keyboard.press("Enter")
+    came_to(tab, "done")
+    focused = "(at => at.id || at.closest('li') && 'entry')(document.activeElement)"
+    assert tab.evaluate(focused) == "generate"
+    count = tab.locator("#history li").count()
+    tab.locator("#history li").first.get_by_text("Delete").press("Enter")
+    tab.wait_for_function(f"() => document.querySelectorAll('#history li').length === {count - 1}")
+    assert tab.evaluate(focused) == "entry"
+
+
+def test_a_key_is_named_as_the_language_names_it(tab, files):
+    answer = {
+        "tempo_bpm": 100.0,
+        "beats_per_bar": 4,
+        "downbeat_s": 0.0,
+        "key": "B minor",
+        "key_chance": 0.9,
+        "sure": True,
+    }
+    tab.route("**/bars?*", lambda route: route.fulfill(json=answer))
+    tab.select_option("#language", "de")
+    brought(tab, files)
+    tab.wait_for_function("() => document.querySelector('#groove .bars').textContent.includes('h-Moll')")
+    tab.select_option("#language", "ar")
+    tab.wait_for_function("() => document.querySelector('#groove .bars').textContent.includes('سي صغير')")
+    assert "\u2068+2\u2069" in tab.inner_text("[name=transpose]"), "its sign stands before it"

@@ -51,15 +51,23 @@ def test_a_sound_beyond_ten_minutes_or_a_hundred_megabytes_is_refused(store, tmp
         store.add_sound("long.wav", wav(tmp_path, 3.0))
 
 
+def test_a_sound_that_nothing_was_told_of_is_not_kept_for_ever(store, tmp_path):
+    kept = store.add_sound("loop.wav", wav(tmp_path))
+    orphan = tmp_path / f"kept/sounds/{new_id()}.webm"
+    orphan.write_bytes(b"half of what was sent")
+    assert Store(tmp_path / "kept").sounds() == [kept]
+    assert kept.path.exists() and not orphan.exists()
+
+
 def test_hours_of_sound_are_refused_before_they_are_read(store, tmp_path, monkeypatch):
     monkeypatch.setattr("powermuse.studio.store.LONGEST_S", 2.0)
-    monkeypatch.setattr("powermuse.studio.store.files.read", lambda *_: pytest.fail("was read"))
+    monkeypatch.setattr("powermuse.studio.store.files.read", lambda *_, **__: pytest.fail("was read"))
     with pytest.raises(BadInput, match=r"long\.wav: lasts 3\.0 s"):
         store.add_sound("long.wav", wav(tmp_path, 3.0))
 
 
 def test_nothing_of_a_sound_stays_whatever_goes_wrong(store, tmp_path, monkeypatch):
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr("powermuse.studio.store.files.read", fails)

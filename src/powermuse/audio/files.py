@@ -1,6 +1,7 @@
 """Reading any sound file, writing wav and flac, changing the sample rate. Waveforms are float32 [C, N] in [-1, 1]."""
 
 import io
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from powermuse.types import BadInput
 _SNDFILE_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"})
 SUFFIXES = _SNDFILE_SUFFIXES | {".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka", ".oga", ".ac3", ".mp2"}
 _CANCELLED = 1e-3
+_NO_LENGTH = 2**63 - 1
+"""Frames of a stream whose head does not say how many, as libsndfile has it."""
 _WRITABLE = {".wav": "PCM_24", ".flac": "PCM_24"}
 
 
@@ -23,13 +26,16 @@ class Unreadable(BadInput):
     """A sound file that cannot be used, with the reason."""
 
 
-def read(path: str | os.PathLike[str], sample_rate_hz: int | None = None, *, mono: bool = True) -> np.ndarray:
+def read(
+    path: str | os.PathLike[str], sample_rate_hz: int | None = None, *, mono: bool = True, at_most_s: float = math.inf
+) -> np.ndarray:
     """Waveform [C, N], float32, C = 1 if `mono`; resampled to `sample_rate_hz` unless None.
 
-    Raises Unreadable for what is missing, empty, not sound, or holds values that are not finite.
+    Raises Unreadable for what is missing, empty, not sound, or holds values that are not finite; and, before the rest
+    is decoded, for what lasts longer than `at_most_s`.
     """
     path = Path(path)
-    wav_CN, rate_hz = _read_native(path)
+    wav_CN, rate_hz = _read_native(path, at_most_s)
     if wav_CN.shape[1] == 0:
         raise Unreadable(f"{path}: holds no sound (0 samples)")
     if not np.isfinite(wav_CN).all():
@@ -44,7 +50,8 @@ def length_told(path: str | os.PathLike[str]) -> float:
     path = Path(path)
     try:
         if path.suffix.lower() in _SNDFILE_SUFFIXES:
-            return float(soundfile.info(path).duration)
+            head = soundfile.info(path)
+            return 0.0 if head.frames == _NO_LENGTH else float(head.duration)
         import av
 
         with av.open(str(path)) as container:
@@ -105,7 +112,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise BadInput(f"{path}: the directory {path.absolute().parent} is not writable")
 
 
-def _read_native(path: Path) -> tuple[np.ndarray, int]:
+def _read_native(path: Path, at_most_s: float) -> tuple[np.ndarray, int]:
     if not os.path.exists(path):  # noqa: PTH110 - False, not OSError, for a name that is too long
         raise Unreadable(f"{path}: no such file")
     if path.is_dir():
@@ -116,17 +123,21 @@ def _read_native(path: Path) -> tuple[np.ndarray, int]:
     if path.suffix.lower() not in _SNDFILE_SUFFIXES:
         first, second = second, first
     try:
-        return first(path)
+        return first(path, at_most_s)
+    except Unreadable:
+        raise
     except _decoder_errors() as error:
-        return _last_resort(second, path, error)
+        return _last_resort(second, path, at_most_s, error)
 
 
 def _last_resort(
-    reader: Callable[[Path], tuple[np.ndarray, int]], path: Path, error: Exception
+    reader: Callable[[Path, float], tuple[np.ndarray, int]], path: Path, at_most_s: float, error: Exception
 ) -> tuple[np.ndarray, int]:
     """What the other reader makes of it; where that fails too, the reason of the one meant for this kind of file."""
     try:
-        return reader(path)
+        return reader(path, at_most_s)
+    except Unreadable:
+        raise
     except PermissionError:
         raise Unreadable(f"{path}: may not be read (permission denied)") from None
     except _decoder_errors():
@@ -138,16 +149,25 @@ def _decoder_errors() -> tuple[type[Exception], ...]:
     return (soundfile.LibsndfileError, OSError, ValueError, RuntimeError, IndexError, EOFError)
 
 
-def _read_sndfile(path: Path) -> tuple[np.ndarray, int]:
+def _check_length(path: Path, seconds: float, at_most_s: float) -> None:
+    if seconds > at_most_s:
+        raise Unreadable(f"{path}: lasts more than {at_most_s:g} s")
+
+
+def _read_sndfile(path: Path, at_most_s: float) -> tuple[np.ndarray, int]:
     with soundfile.SoundFile(path) as file:
         if file.format == "RAW":  # libsndfile takes anything called .au for headerless telephone speech
             raise ValueError("no header")
+        if file.frames == _NO_LENGTH:
+            raise ValueError("its head does not say how long it lasts")  # PyAV reads it to its end
+        _check_length(path, file.frames / file.samplerate, at_most_s)
         return np.ascontiguousarray(file.read(dtype="float32", always_2d=True).T), file.samplerate
 
 
-def _read_av(path: Path) -> tuple[np.ndarray, int]:
+def _read_av(path: Path, at_most_s: float) -> tuple[np.ndarray, int]:
     import av  # bundles FFmpeg: imported only for what soundfile cannot read
 
+    parts: list[np.ndarray] = []
     with av.open(str(path)) as container:
         if not container.streams.audio:
             raise ValueError("no audio track")
@@ -155,7 +175,11 @@ def _read_av(path: Path) -> tuple[np.ndarray, int]:
         rate_hz = stream.rate
         layout = stream.layout.name
         convert = av.AudioResampler(format="fltp", layout=layout, rate=rate_hz)
-        parts = [out.to_ndarray() for frame in container.decode(stream) for out in convert.resample(frame)]
+        samples = 0
+        for frame in container.decode(stream):
+            parts += [out.to_ndarray() for out in convert.resample(frame)]
+            samples += frame.samples
+            _check_length(path, samples / rate_hz, at_most_s)
         parts += [out.to_ndarray() for out in convert.resample(None)]
     if not parts:
         raise ValueError("no audio frames")

@@ -52,6 +52,9 @@ class Store:
         for unfinished in self.blends_folder.glob(".making-*"):
             shutil.rmtree(unfinished)
         disk.remove_unfinished(self.sounds_folder)
+        for path in self.sounds_folder.iterdir():  # brought, and nothing was told of it before the studio ended
+            if path.suffix != ".json" and _ID.fullmatch(path.stem) and not path.with_suffix(".json").exists():
+                path.unlink()
 
     def add_sound(self, name: str, content: bytes) -> Stored:
         """Keeps a sound that can be read, of half a second to ten minutes."""
@@ -137,7 +140,8 @@ class Store:
         try:
             seconds = files.length_told(path)  # hours of sound are not to be read before they are refused
             if seconds <= LONGEST_S:
-                seconds = files.read(path, rate_hz).shape[1] / rate_hz
+                # Some heads say nothing; then the sound itself is read no further than is allowed.
+                seconds = files.read(path, rate_hz, at_most_s=LONGEST_S).shape[1] / rate_hz
         except BadInput as error:
             raise BadInput(str(error).replace(str(path), name)) from None
         if not SHORTEST_S <= seconds <= LONGEST_S:

@@ -1,4 +1,5 @@
-// What the studio is asked; every answer that is no good becomes an Error that can be shown.
+// What the studio is asked; every answer that is no good becomes an Error that can be shown: `unreachable` where none
+// came, `foreign` where its words are the studio's own, which are English.
 
 import { word } from "./words.js";
 
@@ -7,10 +8,10 @@ export async function ask(path, options = {}) {
   try {
     answer = await fetch(`/api/${path}`, options);
   } catch {
-    throw new Error(word("unreachable"));
+    throw Object.assign(new Error(word("unreachable")), { unreachable: true });
   }
   const told = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(told.trouble ?? `${answer.status} ${answer.statusText}`);
+  if (!answer.ok) throw Object.assign(new Error(told.trouble ?? `${answer.status} ${answer.statusText}`), { foreign: true });
   return told;
 }
 

@@ -1,13 +1,14 @@
 // What came out: four sounds at one place and one loudness, what was taken, the picture, the files.
 
-import { word } from "./words.js";
+import { apart, word } from "./words.js";
 
 const HEARD = ["groove", "harmony", "mix", "blend"];
 const FIGURES = ["rhythm_of_groove", "rhythm_of_harmony", "chords_of_harmony", "copied"];
 const at = (id) => document.getElementById(id);
 
 export class Result {
-  constructor() {
+  // `alone` is told that this one plays.
+  constructor(alone) {
     this.audio = {};
     this.now = "blend";
     for (const name of HEARD) {
@@ -16,7 +17,8 @@ export class Result {
       this.audio[name].dataset.name = name;
       at("hear").append(this.audio[name]);
       this.audio[name].addEventListener("timeupdate", () => this.moved(name));
-      this.audio[name].addEventListener("ended", () => this.pressed());
+      this.audio[name].addEventListener("play", () => alone(this));
+      for (const over of ["pause", "ended"]) this.audio[name].addEventListener(over, () => this.pressed());
     }
     for (const button of at("hear").querySelectorAll("[data-heard]")) button.addEventListener("click", () => this.hear(button.dataset.heard));
     at("pause").addEventListener("click", () => this.pause());
@@ -46,7 +48,7 @@ export class Result {
   say() {
     if (!this.blend) return;
     const { id, names, taken, midi, seed, model, alignment, played_as } = this.blend;
-    at("result-name").textContent = [`${names.groove} + ${names.harmony}`, model, `${word("seed")} ${seed}`, played_as].filter(Boolean).join(" · ");
+    at("result-name").textContent = [apart(`${names.groove} + ${names.harmony}`), model, `${word("seed")} ${apart(seed)}`, played_as].filter(Boolean).join(" · ");
     at("aligned").textContent = aligned(alignment ?? {});
     at("picture").alt = word("picture");
     const rows = taken.blend ? FIGURES.map((name) => row(word(name), taken.blend[name], taken.plain_mix[name])) : [];

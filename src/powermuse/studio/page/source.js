@@ -3,44 +3,45 @@
 import WaveSurfer from "./vendor/wavesurfer.js";
 import Regions from "./vendor/regions.js";
 import { ask, bring } from "./api.js";
-import { word } from "./words.js";
+import { keyName, word } from "./words.js";
 
 const MOST_LINES = 400;
+const SHORTEST_S = 0.5;
 const FAINT_KEY = 0.3; // of drums something is the likeliest too
 
 export class Source {
-  constructor(name, onTrouble, onShelf) {
+  // The page is told of trouble, that a new try is begun (`fine`), of a shelf that is another, and that this one plays (`alone`).
+  constructor(name, page) {
     this.name = name;
     this.root = document.getElementById(name);
     this.root.append(document.getElementById("source-form").content.cloneNode(true));
     this.sound = null;
-    this.onTrouble = onTrouble;
-    this.onShelf = onShelf;
+    this.page = page;
+    this.bringing = 0;
     this.root.querySelector("h2").id = `${name}-title`;
     this.root.querySelector("h2").dataset.word = name;
     this.root.querySelector(".hint").dataset.word = `${name}_hint`;
     [this.shelf, this.begin, this.end, this.play, this.bars, this.whole, this.away] = [".shelf", ".begin", ".end", ".play", ".bars", ".whole", ".away"].map((at) => this.root.querySelector(at));
     this.heard = null;
-    this.asked = 0;
+    this.asked = this.shown = 0;
     this.markers = [];
     this.regions = Regions.create();
     const ink = getComputedStyle(document.documentElement).getPropertyValue("color");
     this.wave = WaveSurfer.create({
       container: this.root.querySelector(".wave"), height: 96, waveColor: "#8f86c9", progressColor: "#4b36b0", cursorColor: ink, plugins: [this.regions],
     });
-    this.wave.on("error", (error) => onTrouble(error));
-    this.wave.on("play", () => this.tell());
+    this.wave.on("play", () => { page.alone(this); this.tell(); });
     this.wave.on("pause", () => this.tell());
     this.regions.on("region-updated", (region) => { this.taken(region.start, region.end); this.listen(); });
     this.whole.addEventListener("click", () => this.takeWholeBars());
-    this.play.addEventListener("click", () => (this.wave.isPlaying() ? this.wave.pause() : this.wave.play(...this.part())));
+    this.play.addEventListener("click", () => (this.wave.isPlaying() ? this.stop() : this.wave.play(...this.part()).catch(page.trouble)));
     this.away.addEventListener("click", () => this.putAway());
     this.shelf.addEventListener("change", () => this.show(this.known.find((each) => each.id === this.shelf.value)));
     this.root.querySelector("input[type=file]").addEventListener("change", (event) => {
       this.take(event.target.files[0]);
       event.target.value = ""; // the same file may be brought again
     });
-    for (const box of [this.begin, this.end]) box.addEventListener("change", () => { this.mark(); this.listen(); });
+    for (const box of [this.begin, this.end]) box.addEventListener("change", () => this.typed(box));
     this.root.addEventListener("dragover", (event) => { event.preventDefault(); this.root.classList.add("over"); });
     this.root.addEventListener("dragleave", () => this.root.classList.remove("over"));
     this.root.addEventListener("drop", (event) => {
@@ -54,15 +55,24 @@ export class Source {
     this.play.textContent = word(this.wave.isPlaying() ? "stop" : "listen");
   }
 
+  stop() {
+    this.wave.pause();
+  }
+
   async take(file) {
     if (!file) return;
+    this.page.fine();
+    this.bringing++;
+    this.say();
     try {
       const sound = await bring(file);
-      await this.onShelf();
-      await this.show(sound);
+      await this.page.shelf();
+      this.show(sound);
     } catch (error) {
-      this.onTrouble(error);
+      this.page.trouble(error);
     }
+    this.bringing--;
+    this.say();
   }
 
   // What was made of it stays; another sound takes its place here, on the other side too.
@@ -70,21 +80,23 @@ export class Source {
     if (!this.sound) return;
     try {
       await ask(`sounds/${this.sound.id}`, { method: "DELETE" });
-      await this.onShelf();
+      await this.page.shelf();
     } catch (error) {
-      this.onTrouble(error);
+      this.page.trouble(error);
     }
   }
 
+  // Where none of them is taken yet, or no more, the newest is; on the second side the next one, if there are two.
   offer(sounds) {
     this.known = sounds;
     this.shelf.replaceChildren(...sounds.map((each) => new Option(each.name, each.id)));
     this.away.disabled = !sounds.length;
-    if (this.sound && !sounds.some((each) => each.id === this.sound.id)) this.show(sounds[0] ?? null).catch(this.onTrouble);
-    if (this.sound) this.shelf.value = this.sound.id;
+    if (this.sound && sounds.some((each) => each.id === this.sound.id)) this.shelf.value = this.sound.id;
+    else this.show((this.name === "harmony" && !this.sound ? sounds[1] : sounds[0]) ?? sounds[0] ?? null);
   }
 
   async show(sound, begin = 0, end = 0) {
+    const shown = ++this.shown; // another may be chosen before the wave of this one is there
     this.sound = sound;
     if (!sound) return this.clear();
     this.shelf.value = sound.id;
@@ -92,8 +104,13 @@ export class Source {
     this.asked++;
     this.taken(begin, end || sound.seconds); // at once: it may be asked for before its wave is there
     this.say();
-    await this.wave.load(`/api/sounds/${sound.id}/audio`);
-    if (sound !== this.sound) return; // another was chosen meanwhile
+    try {
+      await this.wave.load(`/api/sounds/${sound.id}/audio`);
+    } catch {
+      if (shown === this.shown) this.page.trouble(word("not_shown", { name: sound.name }));
+      return;
+    }
+    if (shown !== this.shown) return;
     this.mark();
     this.listen();
   }
@@ -111,6 +128,21 @@ export class Source {
     return [Number(this.begin.value), Number(this.end.value)];
   }
 
+  // A part lies inside the sound; where its ends have changed places, the one that was not typed gives way.
+  typed(box) {
+    if (!this.sound) return;
+    const within = (at) => Math.min(Math.max(at || 0, 0), this.sound.seconds);
+    let [begin, end] = [within(this.begin.value), within(this.end.value || this.sound.seconds)];
+    if (end - begin < SHORTEST_S) {
+      if (box === this.begin) end = this.sound.seconds;
+      else begin = 0;
+    }
+    if (end - begin < SHORTEST_S) [begin, end] = box === this.begin ? [end - SHORTEST_S, end] : [begin, begin + SHORTEST_S];
+    this.taken(begin, end);
+    this.mark();
+    this.listen();
+  }
+
   taken(begin, end) {
     this.begin.value = begin.toFixed(2);
     this.end.value = Math.min(end, this.sound.seconds).toFixed(2);
@@ -121,7 +153,7 @@ export class Source {
     const [begin, end] = this.part();
     this.regions.clearRegions();
     this.markers = [];
-    this.regions.addRegion({ start: begin, end, drag: true, resize: true, minLength: 0.5, color: "rgb(255 180 84 / 25%)" });
+    this.regions.addRegion({ start: begin, end, drag: true, resize: true, minLength: SHORTEST_S, color: "rgb(255 180 84 / 25%)" });
     this.rule();
   }
 
@@ -152,7 +184,7 @@ export class Source {
     try {
       heard = { ...(await ask(`sounds/${this.sound.id}/bars?begin_s=${begin}&end_s=${end}`)), from_s: begin };
     } catch (error) {
-      if (end - begin >= 0.5 && asked === this.asked) this.onTrouble(error);
+      if (end - begin >= SHORTEST_S && asked === this.asked) this.page.trouble(error);
     }
     if (asked !== this.asked) return;
     this.heard = heard;
@@ -162,8 +194,10 @@ export class Source {
 
   // In the language of the page.
   say() {
-    this.bars.textContent = this.heard
-      ? word(this.heard.sure ? "heard" : "heard_unsure", { tempo: this.heard.tempo_bpm.toFixed(1), beats: this.heard.beats_per_bar, key: this.heard.key_chance < FAINT_KEY ? "?" : this.heard.key })
+    const key = () => (this.heard.key_chance < FAINT_KEY ? "?" : keyName(this.heard.key));
+    if (this.bringing) this.bars.textContent = word("bringing");
+    else this.bars.textContent = this.heard
+      ? word(this.heard.sure ? "heard" : "heard_unsure", { tempo: this.heard.tempo_bpm.toFixed(1), beats: this.heard.beats_per_bar, key: key() })
       : "";
     this.bars.dataset.tempo = this.heard?.tempo_bpm ?? "";
   }

@@ -3,10 +3,11 @@
 import { ask, send } from "./api.js";
 import { Result } from "./result.js";
 import { Source } from "./source.js";
-import { preferred, speak, word } from "./words.js";
+import { apart, preferred, speak, word } from "./words.js";
 
 const LANGUAGES = ["en", "de", "ar"];
 const EVERY_MS = 250;
+const AGAIN_MS = 1500; // while the studio does not answer
 const at = (id) => document.getElementById(id);
 const form = at("settings");
 let about, result, running = null;
@@ -14,12 +15,20 @@ const sources = {};
 
 function trouble(error) {
   at("trouble").textContent = error?.message ?? String(error);
+  if (error?.foreign) at("trouble").lang = "en";
+  else at("trouble").removeAttribute("lang");
+  at("trouble").dir = "auto";
   at("trouble").hidden = false;
   at("trouble").scrollIntoView({ block: "nearest" });
 }
 
 function fine() {
   at("trouble").hidden = true;
+}
+
+// One is heard at a time.
+function alone(player) {
+  for (const each of [...Object.values(sources), result]) if (each !== player) each.stop();
 }
 
 async function refreshShelf() {
@@ -91,11 +100,12 @@ function wish() {
 }
 
 async function takeSettings(blend) {
+  fine();
   const sounds = await refreshShelf();
   for (const name of ["groove", "harmony"]) {
     const { sound, begin_s, end_s } = blend[name];
     const found = sounds.find((each) => each.id === sound);
-    if (found) await sources[name].show(found, begin_s, end_s);
+    if (found) sources[name].show(found, begin_s, end_s); // its wave comes later
     else trouble(word("not_on_shelf", { name: blend.names[name] }));
   }
   form.elements.model.value = blend.model;
@@ -124,29 +134,44 @@ function alignChosen() {
 function offerTransposition() {
   const kept = form.elements.transpose.value || "0";
   const semitones = Array.from({ length: 25 }, (_, i) => i - 12).reverse();
-  const names = semitones.map((n) => new Option(n === 0 ? word("as_it_is") : `${n > 0 ? "+" : "−"}${Math.abs(n)}`, String(n)));
+  const names = semitones.map((n) => new Option(n === 0 ? word("as_it_is") : apart(`${n > 0 ? "+" : "−"}${Math.abs(n)}`), String(n)));
   form.elements.transpose.replaceChildren(new Option(word("key_of_groove"), "groove"), ...names);
   form.elements.transpose.value = kept;
 }
 
 // Work
 
+// Not disabled, which would take the focus from it.
+function rest(busy) {
+  at("generate").setAttribute("aria-disabled", String(busy));
+}
+
+function resting() {
+  return at("generate").getAttribute("aria-disabled") === "true";
+}
+
 function working(job) {
   const busy = job !== null && ["waiting", "running"].includes(job.state);
-  at("generate").disabled = busy;
+  rest(busy);
+  if (!busy && document.activeElement === at("cancel")) at("generate").focus();
   at("cancel").hidden = at("progress").hidden = !busy;
   at("progress").value = job?.share ?? 0;
-  at("state").textContent = job ? word(job.state === "running" ? job.what || "waiting" : job.state) : "";
+  telling(job ? word(job.state === "running" ? job.what || "waiting" : job.state) : "");
   at("state").dataset.state = job?.state ?? "";
+}
+
+// Only what is new: it is read aloud.
+function telling(words) {
+  if (at("state").textContent !== words) at("state").textContent = words;
 }
 
 async function generate(event) {
   event.preventDefault();
   fine();
   try {
-    if (at("generate").disabled) return;
+    if (resting()) return;
     if (!sources.groove.sound || !sources.harmony.sound) return trouble(word("two_sounds"));
-    at("generate").disabled = true; // at once: a second press before the answer would be a second piece of work
+    rest(true); // at once: a second press before the answer would be a second piece of work
     running = await send("jobs", wish());
     localStorage.setItem("running", running.id);
     await follow();
@@ -160,15 +185,32 @@ async function generate(event) {
 async function follow() {
   working(running);
   while (["waiting", "running"].includes(running.state)) {
-    await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
-    running = await ask(`jobs/${running.id}`);
+    await pause(EVERY_MS);
+    running = await answered(running.id);
     working(running);
   }
   localStorage.removeItem("running");
-  if (running.state === "failed") trouble(running.trouble);
+  if (running.state === "failed") trouble({ message: running.trouble, foreign: true });
   if (running.state !== "done") return;
   const made = await refreshHistory();
   result.show(made.find((each) => each.id === running.id));
+}
+
+// How far a piece of work is; asked again as long as no answer comes, since it goes on meanwhile.
+async function answered(id) {
+  for (;;) {
+    try {
+      return await ask(`jobs/${id}`);
+    } catch (error) {
+      if (!error.unreachable) throw error;
+      telling(error.message);
+      await pause(AGAIN_MS);
+    }
+  }
+}
+
+function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function cancel() {
@@ -180,10 +222,11 @@ async function resume() {
   const id = localStorage.getItem("running");
   if (!id) return;
   try {
-    running = await ask(`jobs/${id}`);
+    running = await answered(id);
     await follow();
   } catch {
     localStorage.removeItem("running"); // of a studio that was stopped since
+    running = null;
     working(null);
   }
 }
@@ -202,11 +245,15 @@ function entry(blend) {
   const name = document.createElement("span");
   name.className = "name";
   const when = new Date(blend.made_s * 1000).toLocaleString(document.documentElement.lang);
-  name.textContent = `${blend.names.groove} + ${blend.names.harmony} · ${blend.model} · ${word("seed")} ${blend.seed} · ${when}`;
+  const clips = apart(`${blend.names.groove} + ${blend.names.harmony}`);
+  name.textContent = `${clips} · ${blend.model} · ${word("seed")} ${apart(blend.seed)} · ${apart(when)}`;
   line.append(name, button("open", () => { result.show(blend); at("result").scrollIntoView(); }), button("again", () => takeSettings(blend).catch(trouble)), button("forget", async () => {
     await ask(`blends/${blend.id}`, { method: "DELETE" }).catch(trouble);
     if (result.blend?.id === blend.id) { result.stop(); result.blend = null; at("result").hidden = true; }
+    const place = [...line.parentElement.children].indexOf(line);
     await refreshHistory();
+    const left = at("history").children;
+    (left[Math.min(place, left.length - 1)]?.querySelector("button") ?? at("generate")).focus();
   }));
   return line;
 }
@@ -221,19 +268,28 @@ function button(name, action) {
 
 function pressed(event) {
   if (event.repeat || event.target.closest("input:not([type=range]), select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
-  const heard = { 1: "groove", 2: "harmony", 3: "mix", 4: "blend" }[event.key];
+  const heard = { 1: "groove", 2: "harmony", 3: "mix", 4: "blend" }[digit(event)];
   if (heard) result.hear(heard);
   else if (event.key === " " && !event.target.closest("button, a")) { event.preventDefault(); result.pause(); }
-  else if (event.key === "g" && !at("generate").disabled) form.requestSubmit();
+  else if (isKey(event, "g") && !resting()) form.requestSubmit();
   else if (event.key === "Escape") cancel();
+}
+
+// By its place where the keyboard has another sign there: French digits want shift, Arabic letters are none of ours.
+function digit(event) {
+  return /^[0-9]$/.test(event.key) ? event.key : /^Digit[0-9]$/.test(event.code) ? event.code.at(-1) : "";
+}
+
+function isKey(event, letter) {
+  return /^[a-z]$/i.test(event.key) ? event.key.toLowerCase() === letter : event.code === `Key${letter.toUpperCase()}`;
 }
 
 async function start() {
   at("language").value = preferred(LANGUAGES);
   await speak(at("language").value);
   about = await ask("about");
-  for (const name of ["groove", "harmony"]) sources[name] = new Source(name, trouble, refreshShelf);
-  result = new Result();
+  for (const name of ["groove", "harmony"]) sources[name] = new Source(name, { trouble, fine, alone, shelf: refreshShelf });
+  result = new Result(alone);
   at("factors").append(...about.factors.map(factor));
   form.elements.model.replaceChildren(...about.models.map((each) => new Option(each.name, each.name)));
   await speak(at("language").value);
@@ -257,9 +313,7 @@ async function start() {
   form.addEventListener("submit", generate);
   at("cancel").addEventListener("click", cancel);
   document.addEventListener("keydown", pressed);
-  const [first, second] = await refreshShelf();
-  await Promise.all([sources.groove.show(first ?? null), sources.harmony.show(second ?? first ?? null)]);
-  await refreshHistory();
+  await Promise.all([refreshShelf(), refreshHistory()]);
   document.body.dataset.ready = "yes";
   await resume();
 }
