@@ -93,7 +93,8 @@ def test_a_factor_of_both_lies_between_them(pair):
     both = streams(agent(colour_from=[1.0, 3.0], rhythm_from=[1.0, 1.0]), groove, harmony)
     own, other = streams(agent(), groove, harmony), streams(agent(), harmony, groove)
     torch.testing.assert_close(both[3], 0.25 * other[3] + 0.75 * own[3])
-    assert torch.equal(both[0], torch.maximum(own[0], other[0]))
+    # Two clips of noise, as strong as each other but for chance.
+    torch.testing.assert_close(both[0], torch.maximum(own[0], other[0]), atol=0.01, rtol=0.0)
 
 
 def test_half_a_strength_is_half_a_rhythm(pair):

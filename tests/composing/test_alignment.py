@@ -67,9 +67,13 @@ def test_the_harmony_is_put_on_the_bars_of_the_groove(listen, files):
     assert nearest_speed(found.bars.tempo_bpm / 100.0) == pytest.approx(1.0, abs=0.01)
     assert found.played["harmony"].speed == pytest.approx(100 / 120, abs=0.02)
     assert found.played["groove"].speed == pytest.approx(1.0, abs=1e-9)
+    as_read = {side: listen(files[name]) for side, name in (("groove", "beat"), ("harmony", "strummed"))}
     for side, sound in (("groove", groove), ("harmony", harmony)):
         assert sound.wav_CN.shape[1] == round(found.played[side].bars * found.bars.seconds * RATE)
         assert clips.level_db(sound.levelled_CN) == pytest.approx(clips.LEVEL_DB, abs=0.01)
+        assert (sound.seconds, sound.level_db) == (as_read[side].seconds, as_read[side].level_db), (
+            "a report tells of the file"
+        )
     assert beat_s(listen(files["strummed"])) == pytest.approx(0.5, abs=0.015)
     assert beat_s(harmony) == pytest.approx(0.6, abs=0.015), "its beats are the groove's now"
 

@@ -103,7 +103,7 @@ def test_blends_are_not_composed_again(tmp_path):
     assert [p.out.name for p in found] == ["a+a.wav", "a+b.wav", "b+a.wav", "b+b.wav"]
     with pytest.raises(BadInput, match="the sounds are taken from there"):
         batch.pairs(loops, loops, loops, None, 0)
-    with pytest.raises(BadInput, match="no sound files found but blends"):
+    with pytest.raises(BadInput, match=r"loops: lies in .*, where the blends go; name another folder with -o"):
         batch.pairs(loops, loops, str(tmp_path), None, 0)
 
 
@@ -124,6 +124,9 @@ def test_folders_are_composed_ranked_and_not_composed_again(folders, mel_model, 
     assert "4 blends, 3 of them were there" in capsys.readouterr().out
     after = {p: p.stat().st_mtime_ns for p in out.glob("*.wav")}
     assert {p.name for p in after if after[p] != before[p]} == {"g1+h0.wav"}
+    (out / "g1+h1.png").unlink()
+    assert main(command) == 0
+    assert "4 blends, 3 of them were there" in capsys.readouterr().out and (out / "g1+h1.png").exists()
     assert main([*command, "--seed", "3"]) == 0
     assert "0 of them were there" in capsys.readouterr().out
 

@@ -1,6 +1,10 @@
 """Factors on the command line: where each comes from, how far it is insisted on, orchestrations and variations."""
 
+import argparse
 import json
+import math
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +14,10 @@ import torch
 
 import sounds
 from powermuse import recipe, weights
+from powermuse.agents.factors import Config, FactorsAgent
 from powermuse.audio import files
 from powermuse.cli import main
-from powermuse.commands.compose import _shares
+from powermuse.commands.compose import _distinct, _shares
 from powermuse.composing import factors, notes
 from powermuse.composing.composer import Composer
 from powermuse.data.render import midi
@@ -211,8 +216,27 @@ def test_variations_want_a_name_to_be_numbered(shop, tmp_path, monkeypatch, caps
     assert not list(tmp_path.iterdir())
 
 
+def test_it_is_known_how_many_variations_have_notes_of_their_own():
+    def of(model: str, *settings: str) -> float:
+        return _distinct(weights.load_model(model, settings).recipe)
+
+    assert of("factors") == 8 and of("factors", "flow.orchestration=arpeggio") == 1
+    assert of("factors", "flow.steps=4") == of("starter") == math.inf
+
+
+def test_what_has_the_same_notes_is_told_before_it_is_composed_again(shop, tmp_path, capsys: Capture):
+    model = shutil.copytree(shop / "model", tmp_path / "still")
+    told = (model / "recipe.yaml").read_text()
+    (model / "recipe.yaml").write_text(re.sub("steps: 2", "steps: 0", told))
+    words = ["compose", *(str(shop / f"{name}.wav") for name in "ab"), "-o", str(tmp_path / "blend.wav")]
+    assert main([*words, "--model", str(model), "--variations", "2", "--orchestration", "blocks"]) == 0
+    assert "note: 1 of these 2 blends have notes of their own" in capsys.readouterr().err
+
+
 def test_shares_beyond_one_keep_their_proportion():
     assert _shares("groove:70,harmony:30") == (1.0, pytest.approx(3 / 7))
+    with pytest.raises(argparse.ArgumentTypeError, match=r"groove:1,groove:0\.5"):
+        _shares("groove:1,groove:0.5")
     assert _shares("groove:0.7,harmony:0.3") == (0.7, 0.3) and _shares("harmony:0.5") == (0.0, 0.5)
 
 
@@ -237,16 +261,36 @@ def clip(seed: int, frames: int = 120) -> Clip:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize(("factor", "changes"), [("harmony", False), ("rhythm", True), ("colour", True)])
-def test_at_strength_0_a_factor_is_gone_with_all_that_tells_of_it(shop, factor, changes):
-    """The chords tell of harmony, in the voicing too: without it another clip's are as good."""
-    settings = factors.overrides(str(shop / "model"), {**OWN, factor: (None, 0.0), "harmony": (None, 1.0)})
-    if factor == "harmony":
-        settings = factors.overrides(str(shop / "model"), {**OWN, "harmony": (None, 0.0)})
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+@pytest.mark.parametrize("factor", ["rhythm", "harmony", "colour"])
+def test_at_strength_0_a_factor_is_gone_with_all_that_tells_of_it(shop, factor, strength):
+    """What the factor alone is read from, the voicing too, may then be another clip's as well."""
+    settings = factors.overrides(str(shop / "model"), {**OWN, factor: (None, strength)})
     model = weights.load_model(str(shop / "model"), [*settings, "flow.steps=0"]).model
-    groove, harmony = clip(1), clip(2)
-    before, after = (model(groove, b)[1].blend_BDT for b in (harmony, harmony._replace(chroma_BPT=clip(3).chroma_BPT)))
-    assert torch.allclose(before, after, atol=1e-2) is not changes
+    groove, harmony, other = clip(1), clip(2), clip(3)
+    changed = {
+        "rhythm": (other, harmony),
+        "harmony": (groove, harmony._replace(chroma_BPT=other.chroma_BPT)),
+        "colour": (groove, harmony._replace(z_BDT=other.z_BDT)),
+    }
+    before, after = (model(*clips)[1].blend_BDT for clips in ((groove, harmony), changed[factor]))
+    assert torch.allclose(before, after, atol=1e-2) is (strength == 0.0)
+
+
+def test_shares_of_the_rhythm_are_told_against_the_larger_and_a_pad_is_no_drum():
+    def rhythm_of(*shares: float, harmony: Clip) -> torch.Tensor:
+        agent = FactorsAgent(Config(rhythm_from=list(shares)), 128).eval()
+        return agent(drums, harmony).streams[0]
+
+    drums = clip(1)
+    quiet = clip(2)._replace(onsets_BKT=1e-3 * clip(2).onsets_BKT, level_BT=drums.level_BT)
+    alone, both = rhythm_of(1.0, 0.0, harmony=quiet), rhythm_of(1.0, 1.0, harmony=quiet)
+    assert torch.equal(both, rhythm_of(0.5, 0.5, harmony=quiet)), "equal shares are both whole"
+    assert (both - alone)[:, :-1].max() < 0.04, "the strokes of a pad are not those of drums"
+    assert rhythm_of(0.0, 1.0, harmony=quiet)[:, :-1].max() == 1.0, "alone it counts as what it is"
+    loud = clip(2)
+    most, less = rhythm_of(0.7, 0.3, harmony=loud), rhythm_of(7.0, 3.0, harmony=loud)
+    assert torch.allclose(most, less) and bool((most >= alone - 0.2).all())
 
 
 def test_a_blend_is_decoded_with_the_notes_that_it_was_painted_from(shop, monkeypatch):

@@ -10,6 +10,7 @@ import sounds
 from powermuse.audio import clips
 from powermuse.composing import verdict
 from powermuse.composing.composer import Blend, Sound
+from powermuse.recipe import Choice
 
 RATE, SECONDS = 24_000, 16.0
 
@@ -63,9 +64,29 @@ def test_the_nearest_bar_of_a_short_loop_lies_in_it(blend, pair):
 
 def test_the_rank_is_the_mean_of_rhythm_chords_and_what_is_not_copied():
     told = {"rhythm_of_groove": 0.8, "rhythm_of_harmony": 0.9, "chords_of_harmony": 0.6, "copied": 0.3}
-    assert verdict._rank(told) == pytest.approx((0.8 + 0.6 + 0.7) / 3, abs=1e-4)
-    assert verdict._rank({**told, "rhythm_of_groove": -0.2, "copied": 1.2}) == pytest.approx(0.2, abs=1e-4)
-    assert verdict._rank({**told, "copied": None}) is None
+    usual = {"rhythm": "groove", "harmony": "harmony"}
+    assert verdict._rank(told, usual) == pytest.approx((0.8 + 0.6 + 0.7) / 3, abs=1e-4)
+    assert verdict._rank({**told, "rhythm_of_groove": -0.2, "copied": 1.2}, usual) == pytest.approx(0.2, abs=1e-4)
+    assert verdict._rank({**told, "copied": None}, usual) is None
+    assert verdict._rank(told, {**usual, "rhythm": "harmony"}) == pytest.approx((0.9 + 0.6 + 0.7) / 3, abs=1e-4)
+    assert verdict._rank(told, {**usual, "harmony": "both"}) is None
+
+
+def test_a_blend_is_ranked_by_the_clips_that_it_was_asked_from(blend, pair):
+    """The same two sounds, their places exchanged and the factors too, are ranked alike."""
+
+    def by(**shares: list[float]) -> Blend:
+        agent = Choice("factors", {f"{name}_from": share for name, share in shares.items()})
+        run = dataclasses.replace(blend.model.recipe, agent=agent)
+        return dataclasses.replace(blend, model=dataclasses.replace(blend.model, recipe=run))
+
+    wav_CN = sounds.drums(SECONDS, 1) + 0.5 * sounds.chords(SECONDS, 2)
+    usual = judged(by(), wav_CN, pair)
+    exchanged = judged(by(rhythm=[0.0, 1.0], harmony=[1.0, 0.0]), wav_CN, pair[::-1])
+    assert usual["rank"] > 0.3 and exchanged["rank"] == pytest.approx(usual["rank"], abs=0.02)
+    assert exchanged["blend"]["chords_of_groove"] == pytest.approx(usual["blend"]["chords_of_harmony"], abs=0.01)
+    assert exchanged["from"] == {"rhythm": "harmony", "harmony": "groove"}
+    assert judged(by(rhythm=[1.0, 1.0]), wav_CN, pair)["rank"] is None
 
 
 def test_a_long_piece_is_heard_in_four_stretches_spread_over_it():

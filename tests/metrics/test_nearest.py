@@ -54,3 +54,12 @@ def test_what_cannot_be_compared_is_refused(blend, source, frames):
 def test_numbers_that_are_not_finite_are_refused():
     with pytest.raises(ValueError, match="finite"):
         nearest.evaluate(np.full((4, 50), np.nan), np.zeros((4, 50)), 9)
+
+
+def test_stretches_of_no_whole_number_of_frames_do_not_drift():
+    assert nearest._begins(1000, 92, 92.5)[:3] == [0, 92, 185] and nearest._begins(1000, 92, 92.5)[8] == 740
+    assert nearest._begins(185, 92, 92.5) == [0, 92] and nearest._begins(184, 92, 92) == [0, 92]
+    source = music(1, 1000)
+    blend = np.random.default_rng(3).normal(size=source.shape)
+    blend[:, 740:832] = source[:, 300:392]
+    assert nearest.evaluate(blend, source, 92, 92.5)[:2] == (740, 300)

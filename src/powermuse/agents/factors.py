@@ -71,7 +71,7 @@ class FactorsAgent(Agent):
     def forward(self, groove: Clip, harmony: Clip) -> Proposal:
         """The codes of the factors, each from the clips that it is to come from."""
         clips = (groove, harmony)
-        rhythm_BRT = self._together("rhythm", [self._rhythm(clip) for clip in self._wanted("rhythm", clips)])
+        rhythm_BRT = self._rhythms(self._wanted("rhythm", clips))
         chordal = self._wanted("harmony", clips)
         held_s = self.config.harmony_hold_s
         states = [chords.held_for(chords.states(clip.chroma_BPT), held_s) for clip in chordal]
@@ -79,22 +79,34 @@ class FactorsAgent(Agent):
         told = [
             chords.told(clip.chroma_BPT, states_BT, detail) for clip, states_BT in zip(chordal, states, strict=True)
         ]
-        harmony_BRT = self._together("harmony", told)
+        harmony_BRT = self._mean("harmony", told)
         voiced = (self._voicing(chordal[0], states[0]),) if self.config.voicing else ()
-        colour_BC = self._together("colour", [self._colour(clip) for clip in self._wanted("colour", clips)])
+        colour_BC = self._mean("colour", [self._colour(clip) for clip in self._wanted("colour", clips)])
         streams = (rhythm_BRT, harmony_BRT, *voiced, colour_BC[..., None].expand(-1, -1, rhythm_BRT.shape[-1]))
         return Proposal(streams, None, {}, _stats(rhythm_BRT, harmony_BRT))
 
     def _wanted(self, factor: str, clips: tuple[Clip, Clip]) -> list[Clip]:
         return [clip for clip, strength in zip(clips, self.strengths[factor], strict=True) if strength > 0.0]
 
-    def _together(self, factor: str, codes: list[Tensor]) -> Tensor:
-        """One code of those that a factor comes from. Rhythms add up to the stronger, harmonies and colours to a mean;
-        where one clip alone gives the rhythm, its strength scales it."""
+    def _rhythms(self, clips: list[Clip]) -> Tensor:
+        """The rhythm of one clip, scaled by its strength; of two the stronger stroke of each moment, the one of the
+        larger share at its full strength. Beside another clip, strokes count as what they are beside that one's: alone,
+        the hiss of a pad is as strong as a drum."""
+        shares = [s for s in self.strengths["rhythm"] if s > 0.0]
+        codes = [self._rhythm(clip) for clip in clips]
+        if len(clips) == 1:
+            return min(shares[0], 1.0) * codes[0]
+        full_CB = torch.stack([rhythm.full_strength(clip.onsets_BKT, self.config.bands) for clip in clips])
+        louder_CB = rhythm.relative(full_CB, full_CB.amax(dim=0))
+        parts = []
+        for share, louder_B, code_BRT in zip(shares, louder_CB, codes, strict=True):
+            onsets_BRT, level_B1T = code_BRT[:, :-1], code_BRT[:, -1:]
+            parts.append(share / max(shares) * torch.cat([louder_B[:, None, None] * onsets_BRT, level_B1T], dim=1))
+        return torch.stack(parts).amax(dim=0)
+
+    def _mean(self, factor: str, codes: list[Tensor]) -> Tensor:
+        """One code of those that a factor comes from, by their shares."""
         strengths = [s for s in self.strengths[factor] if s > 0.0]
-        if factor == "rhythm":
-            scaled = [min(s, 1.0) * code for s, code in zip(strengths, codes, strict=True)]
-            return torch.stack(scaled).amax(dim=0)
         share = [s / sum(strengths) for s in strengths]
         return torch.stack([s * code for s, code in zip(share, codes, strict=True)]).sum(dim=0)
 

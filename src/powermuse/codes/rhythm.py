@@ -28,8 +28,18 @@ def code(onsets_BKT: Tensor, level_BT: Tensor, bands: int, steps: int) -> Tensor
     """
     strength_BKT = _adaptive(onsets_BKT, bands)
     full_BK1 = strength_BKT.quantile(_FULL, dim=-1, keepdim=True).clamp_min(_FAINT)
-    relative_BKT = (strength_BKT / full_BK1).clamp(0.0, 1.0) ** _COMPRESSION
+    relative_BKT = relative(strength_BKT, full_BK1)
     return _stepped(torch.cat([relative_BKT, _relative_level(level_BT)[:, None]], dim=1), steps)
+
+
+def full_strength(onsets_BKT: Tensor, bands: int) -> Tensor:
+    """[B]: what counts as a full stroke of a clip, all its bands together."""
+    return _adaptive(onsets_BKT, bands).quantile(_FULL, dim=-1).sum(dim=1).clamp_min(_FAINT)
+
+
+def relative(strength: Tensor, full: Tensor) -> Tensor:
+    """Onset strengths as the code has them, 0 to 1."""
+    return (strength / full).clamp(0.0, 1.0) ** _COMPRESSION
 
 
 def _adaptive(onsets_BKT: Tensor, bands: int) -> Tensor:

@@ -12,6 +12,12 @@ _CHANNELS = {1: "mono", 2: "stereo"}
 _TOLD = 10
 """Of the blends of folders, at the terminal."""
 FACTORS = ("rhythm", "harmony", "colour")
+_USUAL = (("rhythm", "groove"), ("harmony", "harmony"))
+_BESIDE = {
+    "rhythm": "; the larger share at full strength",
+    "harmony": " (voicings pass from one clip alone, which gives chords and colour)",
+    "colour": "",
+}
 
 
 def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
@@ -55,7 +61,8 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
     )  # fmt: skip
     command.add_argument(
         "--variations", type=int, default=1, metavar="N",
-        help="write N blends, OUT-1 to OUT-N, with seeds from --seed on; without --orchestration each with the next",
+        help="write N blends, OUT-1 to OUT-N, with seeds from --seed on, each with the next orchestration; with "
+        "--orchestration the notes are the same unless the model draws some (flow.steps above 0)",
     )  # fmt: skip
     _add_bars_and_form(command)
     command.add_argument(
@@ -68,7 +75,8 @@ def _add_factors(command: argparse.ArgumentParser) -> None:
     for factor in FACTORS:
         command.add_argument(
             f"--{factor}-from", metavar="CLIP", type=_shares, default=None,
-            help=f"where the {factor} comes from: groove, harmony, both, or shares such as groove:0.7,harmony:0.3",
+            help=f"where the {factor} comes from: groove, harmony, both, or shares such as groove:0.7,harmony:0.3"
+            f"{_BESIDE[factor]}",
         )  # fmt: skip
         command.add_argument(
             f"--{factor}-strength", metavar="X", type=float, default=None,
@@ -119,6 +127,7 @@ def _compose(options: argparse.Namespace) -> int:
         raise BadInput(f"--variations must be at least 1, not {options.variations}")
     from powermuse import weights
     from powermuse.composing import alignment, factors, notes, report
+    from powermuse.terminal import say
 
     alignment.check(_wish(options))
     for out in outs:
@@ -130,6 +139,8 @@ def _compose(options: argparse.Namespace) -> int:
     model = weights.load_model(options.model, settings)
     if many:
         return _many(options, model)
+    if options.variations > (distinct := _distinct(model.recipe)):
+        say(f"note: {distinct} of these {options.variations} blends have notes of their own; see --variations")
     for seed, out in enumerate(outs, start=options.seed):
         _one(options, model, seed, out)
     return 0
@@ -227,17 +238,31 @@ def _taken(told: dict[str, Any]) -> str:
     if "taken" not in told:
         return ""
     found, mix = told["taken"]["blend"], told["taken"]["plain_mix"]
+    sources = told["taken"].get("from", {})
+    rhythm, chords = (_of_one(sources.get(usual[0], ""), usual[1]) for usual in _USUAL)
     names = {
-        "rhythm_of_groove": "rhythm of the groove",
-        "chords_of_harmony": "chords of the harmony",
+        f"rhythm_of_{rhythm}": f"rhythm of the {rhythm}",
+        f"chords_of_{chords}": f"chords of the {chords}",
         "copied": "copied",
     }
     parts = [f"{words} {_figure(found[name])} (plain mix {_figure(mix[name])})" for name, words in names.items()]
     return ": " + ", ".join(parts)
 
 
+def _of_one(clip: str, usual: str) -> str:
+    """Of what was asked from both, or is not told, the usual one."""
+    return clip if clip in ("groove", "harmony") else usual
+
+
 def _figure(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.2f}"
+
+
+def _distinct(recipe: Any) -> float:
+    """How many different compositions a model makes of one pair: one for each orchestration, where nothing is drawn."""
+    if recipe.composer != "flow" or recipe.flow.steps > 0:
+        return math.inf
+    return 1 if recipe.flow.orchestration else max(1, len(recipe.flow.orchestrations))
 
 
 def _outs(out: str, variations: int) -> list[str]:
@@ -256,15 +281,17 @@ def _shares(text: str) -> tuple[float, float]:
     known = {"groove": (1.0, 0.0), "harmony": (0.0, 1.0), "both": (1.0, 1.0)}
     if text in known:
         return known[text]
+    parts = [part.split(":") for part in text.split(",")]
     try:
-        shares = {name: float(share) for name, share in (part.split(":") for part in text.split(","))}
+        shares = {name: float(share) for name, share in parts}
     except ValueError:
         shares = {"": 0.0}
     if (
         shares.keys() - {"groove", "harmony"}
+        or len(shares) < len(parts)
         or not all(0.0 <= s < math.inf for s in shares.values())
         or not any(shares.values())
     ):
         raise argparse.ArgumentTypeError(f"{text!r}: groove, harmony, both or shares as groove:0.7,harmony:0.3 wanted")
-    most = max(1.0, *shares.values())  # 70 and 30 are .7 and .3 of it
+    most = max(1.0, *shares.values())
     return shares.get("groove", 0.0) / most, shares.get("harmony", 0.0) / most

@@ -94,11 +94,10 @@ class Aligner:
         else:
             wav_CN = align.played(sound.wav_CN, self.rate_hz, how, bars.seconds)
         try:
-            levelled_CN, level_db = clips.normalise_level(wav_CN)
+            levelled_CN, _ = clips.normalise_level(wav_CN)
         except BadInput as error:
             raise BadInput(f"{sound.path}: the bars that were found are {error}; choose another part") from None
-        seconds = wav_CN.shape[1] / self.rate_hz
-        return dataclasses.replace(sound, wav_CN=wav_CN, levelled_CN=levelled_CN, level_db=level_db, seconds=seconds)
+        return dataclasses.replace(sound, wav_CN=wav_CN, levelled_CN=levelled_CN)
 
 
 def is_sure(heard: Heard) -> bool:

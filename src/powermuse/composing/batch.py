@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from powermuse import disk, recipe
 from powermuse.audio import files
-from powermuse.composing import report
+from powermuse.composing import notes, report
 from powermuse.composing.alignment import Aligner, Wish
-from powermuse.composing.composer import Composer, Length
+from powermuse.composing.composer import Composer, Length, report_paths
 from powermuse.composing.formats import Form
 from powermuse.data import walk
 from powermuse.types import BadInput
@@ -84,7 +84,7 @@ def compose(
         try:
             groove, harmony = listen(pair.groove), listen(pair.harmony)
             request = _digest(composer, wanted, groove.sha256, harmony.sha256)
-            if (told := report.read(pair.out)).get("request") == request and pair.out.exists():
+            if (told := report.read(pair.out)).get("request") == request and _is_whole(pair.out, wanted.midi):
                 yield Made(pair, told, was_there=True)
                 continue
             report.check_free(str(pair.out), midi=wanted.midi)
@@ -94,6 +94,12 @@ def compose(
             yield Made(pair, told)
         except BadInput as error:
             yield Made(pair, {}, str(error))
+
+
+def _is_whole(out: Path, midi: bool) -> bool:
+    """Whether all is there that goes with a blend, but its report."""
+    _, picture = report_paths(out)
+    return all(path.exists() for path in (out, picture, *([notes.midi_path(str(out))] if midi else [])))
 
 
 def ranked(made: list[Made]) -> list[Made]:
@@ -157,6 +163,8 @@ def _sounds(place: str, out: str) -> list[Path]:
     blends = Path(out).resolve()
     if Path(place).resolve() == blends:
         raise BadInput(f"{out}: the sounds are taken from there; name another folder with -o")
+    if blends in Path(place).resolve().parents:
+        raise BadInput(f"{place}: lies in {out}, where the blends go; name another folder with -o")
     found = [path for path, _ in walk.sound_files((place,)) if blends not in path.resolve().parents]
     if not found:
         raise BadInput(f"{place}: no sound files found but blends in {out}")

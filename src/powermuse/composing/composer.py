@@ -39,6 +39,7 @@ class Sound:
     wav_CN: np.ndarray
     levelled_CN: np.ndarray
     level_db: float
+    """Of the file, or of the part of it that was taken, as it was read; so is the next."""
     seconds: float
     looped: bool = False
 

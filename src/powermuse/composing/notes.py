@@ -120,13 +120,15 @@ def found(
 ) -> list[Note]:
     """Notes of a score (both [88, tokens], bool), by pitch and then by time: each begins where it is struck, or where
     it sounds from the beginning of the piece, and is as loud as the rhythm is strong there (0 to 1). What is struck
-    somewhere in a token is written in its middle."""
+    somewhere in a token is written in its middle, until which the note before it sounds; what nothing follows ends with
+    its token, as it was painted."""
     begins_QN = sounds_QN & (struck_QN | ~np.pad(sounds_QN, ((0, 0), (1, 0)))[:, :-1])
     ends_QN = sounds_QN & np.pad(~sounds_QN | begins_QN, ((0, 0), (0, 1)), constant_values=True)[:, 1:]
     notes = []
     for (row, first), last in zip(np.argwhere(begins_QN).tolist(), np.nonzero(ends_QN)[1].tolist(), strict=True):
         start_s = 0.0 if first == 0 and not struck_QN[row, 0] else (first + 0.5) * token_s
-        end_s = min((last + 1.5) * token_s, duration_s)
+        followed = last + 1 < sounds_QN.shape[1] and begins_QN[row, last + 1]
+        end_s = min((last + (1.5 if followed else 1.0)) * token_s, duration_s)
         velocity = round(_SOFTEST + (_LOUDEST - _SOFTEST) * float(strength_N[first]))
         if start_s < end_s:
             notes.append(Note(start_s, end_s, LOW_PITCH + row, velocity))

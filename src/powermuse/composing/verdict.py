@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from powermuse import registry
 from powermuse.audio import clips, files
 from powermuse.audio.features import SAMPLE_RATE_HZ
 from powermuse.composing.composer import Blend
@@ -32,6 +33,7 @@ _FIGURES = {
     "copied_at_any_time": "copy.free",
 }
 Figures = dict[str, float | None]
+_USUAL = {"rhythm": "groove", "harmony": "harmony"}
 
 
 class _Three(NamedTuple):
@@ -53,13 +55,15 @@ def evaluate(blend: Blend) -> dict[str, Any]:
     if seconds < _SHORTEST_S:
         return {}
     spans = _spans(len(whole.blend_N))
-    pairs = [_figures(whole.part(begin, end)) for begin, end in spans]
+    sources = asked_from(blend)
+    pairs = [_figures(whole.part(begin, end), sources["harmony"]) for begin, end in spans]
     found, mixed = (_mean([pair[i] for pair in pairs]) for i in range(2))
     return {
         "blend": found,
         "plain_mix": mixed,
         "nearest_bar": _nearest_bar(whole, min(_bar_s(blend), seconds), blend.loop_s),
-        "rank": _rank(found),
+        "rank": _rank(found, sources),
+        "from": sources,
         "heard_s": round(sum(end - begin for begin, end in spans) / SAMPLE_RATE_HZ, 3),
     }
 
@@ -82,23 +86,49 @@ def _spans(samples: int) -> list[tuple[int, int]]:
     return [(int(begin), int(begin) + length) for begin in np.linspace(0, samples - length, count).round()]
 
 
-def _figures(stretch: _Three) -> tuple[Figures, Figures]:
-    """Of the blend, and of a plain mix of what it was made from; nothing where a source is silent there."""
+def asked_from(blend: Blend) -> dict[str, str]:
+    """Which clip rhythm and chords were asked from: groove, harmony or both."""
+    agent = blend.model.recipe.agent
+    if agent.name != "factors":
+        return _USUAL
+    options = {**registry.defaults("agents", agent.name), **agent.options}
+    found = {}
+    for name in _USUAL:
+        groove, harmony = options[f"{name}_from"]
+        found[name] = "both" if groove and harmony else "groove" if groove else "harmony"
+    return found
+
+
+def _figures(stretch: _Three, chords_from: str) -> tuple[Figures, Figures]:
+    """Of the blend, and of a plain mix of what it was made from; nothing where a source is silent there. Chords of the
+    groove are told where they come from it."""
     try:
         groove_N, harmony_N = (clips.normalise_level(x[None])[0][0] for x in (stretch.groove_N, stretch.harmony_N))
     except BadInput:
-        nothing: Figures = dict.fromkeys(_FIGURES)
+        nothing: Figures = dict.fromkeys(_named(chords_from))
         return nothing, nothing
-    sources = Sources(groove_N, harmony_N)
+    told = _scores(stretch.blend_N, Sources(groove_N, harmony_N), _FIGURES)
+    if chords_from == "groove":
+        exchanged = _scores(stretch.blend_N, Sources(harmony_N, groove_N), {"chords_of_groove": "chords"})
+        told = [one | other for one, other in zip(told, exchanged, strict=True)]
+    return told[0], told[1]
+
+
+def _named(chords_from: str) -> list[str]:
+    return [*_FIGURES, *(["chords_of_groove"] if chords_from == "groove" else [])]
+
+
+def _scores(blend_N: np.ndarray, sources: Sources, wanted: dict[str, str]) -> list[Figures]:
+    """Of the blend, and of a plain mix."""
     prepared = score.prepare(sources)
-    scores = (score.evaluate(Case(x, sources), prepared) for x in (stretch.blend_N, 0.5 * (groove_N + harmony_N)))
-    of_blend, of_mix = ({name: told[metric] for name, metric in _FIGURES.items()} for told in scores)
-    return of_blend, of_mix
+    heard = (blend_N, 0.5 * (sources.groove_N + sources.harmony_N))
+    scores = [score.evaluate(Case(x, sources), prepared) for x in heard]
+    return [{name: told[metric] for name, metric in wanted.items()} for told in scores]
 
 
 def _mean(told: list[Figures]) -> Figures:
     found: Figures = {}
-    for name in _FIGURES:
+    for name in told[0]:
         values = [value for one in told if (value := one[name]) is not None]
         found[name] = round(float(np.mean(values)), 4) if values else None
     return found
@@ -112,10 +142,10 @@ def _bar_s(blend: Blend) -> float:
 def _nearest_bar(whole: _Three, bar_s: float, loop_s: float | None) -> dict[str, Any]:
     """The bar of the blend that is most like as much of a source, in which, and where; of a loop that is heard more
     than once, where in it."""
-    frames = int(bar_s * _MEL_RATE_HZ)
+    every = bar_s * _MEL_RATE_HZ
     blend_MT, *sources = (truth.log_mel(wav_N) for wav_N in whole)
     found = {
-        name: nearest.evaluate(blend_MT, source_MT, frames)
+        name: nearest.evaluate(blend_MT, source_MT, int(every), every)
         for name, source_MT in zip(("groove", "harmony"), sources, strict=True)
     }
     name = max(found, key=lambda source: found[source].similarity)
@@ -128,9 +158,11 @@ def _nearest_bar(whole: _Three, bar_s: float, loop_s: float | None) -> dict[str,
     }
 
 
-def _rank(told: Figures) -> float | None:
-    """The mean of rhythm taken, chords taken and what is not copied, each in [0, 1]; None where one is not known."""
-    rhythm, chords, copied = (told[name] for name in ("rhythm_of_groove", "chords_of_harmony", "copied"))
+def _rank(told: Figures, sources: dict[str, str]) -> float | None:
+    """The mean of rhythm taken, chords taken and what is not copied, each in [0, 1], of the clips that they were
+    asked from; None where one is not known, or was asked from both."""
+    names = (f"rhythm_of_{sources['rhythm']}", f"chords_of_{sources['harmony']}", "copied")
+    rhythm, chords, copied = (told.get(name) for name in names)
     if rhythm is None or chords is None or copied is None:
         return None
     return round(float(np.mean(np.clip([rhythm, chords, 1.0 - copied], 0.0, 1.0))), 4)

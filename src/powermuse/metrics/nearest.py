@@ -30,18 +30,20 @@ def validate(blend_MT: np.ndarray, source_MT: np.ndarray, frames: int) -> None:
         raise ValueError("spectra must be finite")
 
 
-def evaluate(blend_MT: np.ndarray, source_MT: np.ndarray, frames: int) -> Nearest:
-    """The stretch of `frames` frames of the blend, one after another from its beginning, that is most like some stretch
-    of the source, wherever that begins."""
+def evaluate(blend_MT: np.ndarray, source_MT: np.ndarray, frames: int, every: float | None = None) -> Nearest:
+    """The stretch of `frames` frames of the blend, one after another from its beginning (or one `every` so many, which
+    need not be whole: a bar seldom is), that is most like some stretch of the source, wherever that begins."""
     validate(blend_MT, source_MT, frames)
     blend_MT, source_MT = (x - x.mean(axis=1, keepdims=True) for x in (blend_MT, source_MT))
     energy_S = _sums(np.square(source_MT).sum(axis=0), frames)
-    found = [_nearest(blend_MT[:, b : b + frames], source_MT, energy_S, b) for b in _begins(blend_MT.shape[1], frames)]
+    begins = _begins(blend_MT.shape[1], frames, every or frames)
+    found = [_nearest(blend_MT[:, b : b + frames], source_MT, energy_S, b) for b in begins]
     return max(found, key=lambda n: n.similarity)
 
 
-def _begins(frames: int, length: int) -> range:
-    return range(0, frames - length + 1, length)
+def _begins(frames: int, length: int, every: float) -> list[int]:
+    count = int((frames - length) / every + 0.5) + 1  # the last may begin half a frame early
+    return [begin for k in range(count) if (begin := round(k * every)) <= frames - length]
 
 
 def _nearest(part_MT: np.ndarray, source_MT: np.ndarray, energy_S: np.ndarray, begin: int) -> Nearest:
