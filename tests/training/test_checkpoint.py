@@ -72,11 +72,12 @@ def test_the_newest_whole_checkpoint_is_found_and_every_newer_one_complained_of(
     assert [Path(c.split(":")[0]).stem.lstrip("0") for c in complaints] == ["15", "10"]
 
 
-def test_where_no_checkpoint_is_whole_there_is_none(tmp_path):
+def test_where_no_checkpoint_is_whole_nothing_is_begun_anew_over_them(tmp_path):
     assert checkpoint.newest(tmp_path / "nothing") == (None, [])
-    (tmp_path / "000000000005.safetensors").write_bytes(b"")
-    found, complaints = checkpoint.newest(tmp_path)
-    assert found is None and len(complaints) == 1
+    for seen in (5, 10):
+        (tmp_path / f"{seen:012d}.safetensors").write_bytes(b"")
+    with pytest.raises(BadInput, match=r"10\.safetensors: not a whole checkpoint .*, nor is any before it; move"):
+        checkpoint.newest(tmp_path)
 
 
 def test_a_safetensors_file_of_another_kind_is_no_checkpoint(tmp_path):

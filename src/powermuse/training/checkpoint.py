@@ -49,13 +49,16 @@ def found(folder: Path) -> list[Path]:
 
 
 def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest checkpoint that is whole (None where there is none), and what was wrong with newer ones."""
+    """The newest checkpoint that is whole (None where there is none at all), and what was wrong with newer ones. Raises
+    BadInput where there are some and none is whole: to begin anew would overwrite what can perhaps be saved."""
     complaints: list[str] = []
     for path in reversed(found(folder)):
         try:
             return load(path), complaints
         except BadInput as error:
             complaints.append(str(error))
+    if complaints:
+        raise BadInput(f"{complaints[0]}, nor is any before it; move {folder} away to begin the run anew")
     return None, complaints
 
 

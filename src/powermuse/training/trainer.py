@@ -4,7 +4,7 @@ it and of the seed, so that a run that was stopped, however roughly, goes on to 
 import math
 import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from powermuse import disk, weights
 from powermuse.data.sources import Opened, open_data
 from powermuse.recipe import Recipe
-from powermuse.training import checkpoint, environment, health, runs, tracking
+from powermuse.training import checkpoint, environment, health, lock, runs, tracking
 from powermuse.training.budget import Budget
 from powermuse.training.checkpoint import Checkpoint
 from powermuse.training.ema import averaged
@@ -67,16 +67,18 @@ class Trainer:
         with self.budget.watching(lambda: "it has not begun"):
             self.learner = Learner(recipe, opened.data.latent_mean(), self.parallel)
         self.begun_from = self._begin_from()
-        with self.parallel.watching():
-            self._open(opened)
-        with self.budget.watching(self._stands):
-            self.learner.set_up()
-        self.seen, self.best, self.best_at = 0, float("inf"), -1
-        # Where the last validation and the end of the run were, -1 for not yet: a run that dies between its last
-        # checkpoint and its end is ended by the next start.
-        self.validated_at = self.finished_at = -1
-        self.means = tracking.RunningMeans()
-        self._resume()
+        with ExitStack() as held:  # given back where this raises
+            with self.parallel.watching():
+                self._open(opened, held)
+            with self.budget.watching(self._stands):
+                self.learner.set_up()
+            self.seen, self.best, self.best_at = 0, float("inf"), -1
+            # Where the last validation and the end of the run were, -1 for not yet: a run that dies between its last
+            # checkpoint and its end is ended by the next start.
+            self.validated_at = self.finished_at = -1
+            self.means = tracking.RunningMeans()
+            self._resume()
+            self._held = held.pop_all()
         self.monitor = Monitor(
             self.settings.monitor, self.learner.bare_model, self.run, self._say, writes=self.parallel.first
         )
@@ -87,10 +89,11 @@ class Trainer:
     def fit(self) -> Ended:
         """Runs to `training.pairs`, or until SIGINT or SIGTERM, saving either way. Raises LostRank where another
         process of the run has ended before."""
-        if self.finished_at == self.settings.pairs:
-            return Ended(self.seen, self.best, 0)
-        with self.budget.watching(self._stands), self.parallel.watching():
-            return self._fit()
+        with self._held:
+            if self.finished_at == self.settings.pairs:
+                return Ended(self.seen, self.best, 0)
+            with self.budget.watching(self._stands), self.parallel.watching():
+                return self._fit()
 
     def _fit(self) -> Ended:
         if self.parallel.first:
@@ -130,10 +133,11 @@ class Trainer:
             return {}
         return {"model": model, "sha256": weights.begin_from(self.learner.bare_model, model, self.recipe)}
 
-    def _open(self, opened: Opened) -> None:
-        """The first rank begins the run's folder, the others find it begun."""
+    def _open(self, opened: Opened, held: ExitStack) -> None:
+        """The first rank begins the run's folder and holds it, the others find it begun."""
         if self.parallel.first:
             runs.open_run(self.run, self.recipe, opened.identity)
+            held.enter_context(lock.own(self.run))
             disk.remove_unfinished(self._checkpoints)
             disk.remove_unfinished(self.run)
         self.parallel.wait()
@@ -143,7 +147,7 @@ class Trainer:
         environment.record(self.run, self.seen, self.parallel.world, self.begun_from)
         self.trackers = tracking.trackers(self.run, self.recipe, self.seen, self._say)
         if self.validation is not None and self.recipe.tracking.listen:
-            self.listening = Listening(self.run, self.recipe, self.learner, self.validation, self._say)
+            self.listening = Listening(self.run, self.seen, self.learner, self.validation, self._say)
 
     def _advance(self) -> None:
         """One step and whatever is due after it."""
