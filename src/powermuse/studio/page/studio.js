@@ -63,7 +63,7 @@ function dialled() {
 function factor(name) {
   const label = document.createElement("label");
   const told = document.createElement("span");
-  told.dataset.word = name;
+  told.dataset.word = `factor_${name}`;
   const from = document.createElement("select");
   from.name = `from_${name}`;
   for (const each of ["groove", "harmony", "both"]) {
@@ -74,11 +74,13 @@ function factor(name) {
   from.value = name === "rhythm" ? "groove" : "harmony";
   const strength = Object.assign(document.createElement("input"), { type: "range", min: 0, max: 3, step: 0.1, value: 1, name: `strength_${name}` });
   const shown = document.createElement("output");
-  const show = () => { shown.textContent = Number(strength.value).toFixed(1); strength.setAttribute("aria-label", `${word(name)} ${shown.textContent}`); };
+  const show = () => { shown.textContent = Number(strength.value).toFixed(1); strength.setAttribute("aria-label", `${word(`factor_${name}`)} ${shown.textContent}`); };
   strength.addEventListener("input", show);
   strength.show = show;
   show();
-  label.append(told, from, strength, shown);
+  const insisted = Object.assign(document.createElement("span"), { className: "strength" });
+  insisted.append(strength, shown);
+  label.append(told, from, insisted);
   return label;
 }
 
