@@ -50,11 +50,26 @@ def parse(name: str, text: str) -> list[Bound]:
     raise BadInput(f"targets: {name} is {text!r}; '>= 0.9', '<= 0.2' or '0.5 +- 0.02' is wanted")
 
 
+def parse_all(texts: dict[str, str]) -> list[Bound]:
+    """The bounds of all targets of a recipe. Raises BadInput."""
+    return [bound for name, text in texts.items() for bound in parse(name, text)]
+
+
+def check(bounds: list[Bound], quantities: dict[str, Tensor]) -> None:
+    """Raises BadInput for a bound on a quantity that is not there, or has no gradient."""
+    for bound in bounds:
+        if bound.name not in quantities:
+            known = ", ".join(sorted(name for name, q in quantities.items() if q.requires_grad))
+            raise BadInput(f"targets: nothing is called {bound.name!r} in this run; there are: {known}")
+        if torch.is_grad_enabled() and not quantities[bound.name].requires_grad:
+            raise BadInput(f"targets: {bound.name} is logged but cannot be steered: it has no gradient")
+
+
 class Targets:
     """The bounds of a run with their multipliers, on the device; nothing here waits for it."""
 
     def __init__(self, texts: dict[str, str], recipe: TargetRecipe, device: torch.device) -> None:
-        self.bounds = [bound for name, text in texts.items() for bound in parse(name, text)]
+        self.bounds = parse_all(texts)
         self.recipe = recipe
         begin = 1.0 if recipe.method == "geco" else 0.0
         self.multipliers = torch.full((len(self.bounds),), begin, device=device)
@@ -150,10 +165,5 @@ class Targets:
         return (self.multipliers + rate * (smoothed if self.recipe.method == "pi" else self._seen)).clamp(0.0, most)
 
     def _violated(self, quantities: dict[str, Tensor]) -> Tensor:
-        for bound in self.bounds:
-            if bound.name not in quantities:
-                known = ", ".join(sorted(name for name, q in quantities.items() if q.requires_grad))
-                raise BadInput(f"targets: nothing is called {bound.name!r} in this run; there are: {known}")
-            if torch.is_grad_enabled() and not quantities[bound.name].requires_grad:
-                raise BadInput(f"targets: {bound.name} is logged but cannot be steered: it has no gradient")
+        check(self.bounds, quantities)
         return torch.stack([bound.sign * (quantities[bound.name] - bound.limit) for bound in self.bounds])

@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import json
 import os
 import resource
@@ -15,12 +17,13 @@ import torch
 from safetensors import safe_open
 
 import sounds
-from powermuse import registry
+from data.tables import content, plan, table
+from powermuse import cli, registry
 from powermuse.audio import clips, features, files
+from powermuse.data import lock, shards, walk
 from powermuse.data import prepare as preparing
-from powermuse.data import shards
 from powermuse.data.index import validation_songs
-from powermuse.data.prepare import Plan, Summary, prepare
+from powermuse.data.prepare import Part, Plan, Summary, prepare, prepare_part
 from powermuse.data.shards import Dataset
 from powermuse.types import BadInput
 
@@ -35,25 +38,6 @@ from powermuse.cli import main
 if __name__ == "__main__":
     sys.exit(main())
 """
-
-
-def plan(folder: Path, out: Path, **changes: object) -> Plan:
-    return Plan((str(folder),), str(out), **{"codec": "mdct", "workers": 1, **changes})  # type: ignore[arg-type]
-
-
-def table(out: Path) -> list[tuple[str, str, str, float]]:
-    """Every clip of a data set: split, file, song, start."""
-    rows = []
-    for split in shards.SPLITS:
-        data = Dataset(out, split)
-        names = data.names
-        rows += [(split, names["files"][r["file"]], names["songs"][r["song"]], float(r["start_s"])) for r in data.table]
-    return sorted(rows, key=lambda row: row[1:])
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, hidden ones too."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def moments(folder: Path) -> dict[str, int]:
@@ -160,18 +144,6 @@ def test_files_of_several_folders_are_named_by_what_the_folders_have_not_in_comm
     assert [row[1] for row in table(tmp_path / "out")] == ["one/a.wav", "two/a.wav"]
 
 
-def test_a_folder_that_is_added_later_brings_no_clip_twice(tmp_path):
-    first = sounds.write(tmp_path / "one/a.wav", sounds.song(16.0, 1)).parent
-    second = sounds.write(tmp_path / "two/b.wav", sounds.song(16.0, 2)).parent
-    prepare(plan(first, tmp_path / "out"))
-    try:
-        prepare(Plan((str(first), str(second)), str(tmp_path / "out"), "mdct", workers=1))
-    except BadInput as error:
-        assert "name another directory" in str(error)
-    else:
-        assert len(table(tmp_path / "out")) == 2
-
-
 def test_silent_clips_are_dropped_and_counted(tmp_path):
     gap = np.zeros((1, CLIP), np.float32)
     sounds.write(tmp_path / "music/a.wav", np.hstack([sounds.song(16.0, 1), gap, gap, sounds.song(16.0, 2)]))
@@ -231,6 +203,74 @@ def test_a_file_name_that_is_no_utf_8_is_taken_as_it_is(tmp_path):
     sounds.write(tmp_path / "music/b.wav", sounds.song(16.0, 2))
     prepare(plan(tmp_path / "music", tmp_path / "out"))
     assert {row[1] for row in table(tmp_path / "out")} == {path.name, "b.wav"}
+
+
+# What could not be read
+
+
+def test_what_could_not_be_read_is_tried_again_whether_it_was_changed_or_not(tmp_path, monkeypatch):
+    sounds.write(tmp_path / "music/good.wav", sounds.song(16.0, 1))
+    (tmp_path / "music/bad.wav").write_text("these are words")
+    away = sounds.write(tmp_path / "music/away.wav", sounds.song(16.0, 2))
+    read = files.read
+
+    def refused(path: Path, *rest: Any) -> np.ndarray:
+        if path == away:
+            raise files.Unreadable(f"{path}: may not be read (permission denied)")
+        return read(path, *rest)
+
+    monkeypatch.setattr(files, "read", refused)
+    first = prepare(plan(tmp_path / "music", tmp_path / "out"))
+    assert [f.path for f in first.left_out if f.unreadable] == ["away.wav", "bad.wav"]
+    before = content(tmp_path / "out")
+    assert prepare(plan(tmp_path / "music", tmp_path / "out")) == first
+    assert content(tmp_path / "out") == before  # no news, no shard
+    monkeypatch.undo()
+    second = prepare(plan(tmp_path / "music", tmp_path / "out"))
+    assert [f.path for f in second.left_out] == ["bad.wav"]
+    sounds.write(tmp_path / "music/bad.wav", sounds.song(32.0, 3))
+    assert prepare(plan(tmp_path / "music", tmp_path / "out")).left_out == []
+    assert [row[1] for row in table(tmp_path / "out")] == ["away.wav", "bad.wav", "bad.wav", "good.wav"]
+
+
+def test_what_was_read_counts_whatever_the_number_of_its_shard(tmp_path):
+    for name in ("a.wav", "c.wav"):
+        sounds.write(tmp_path / "music" / name, sounds.song(16.0, 1))
+    (tmp_path / "music/b.wav").write_text("these are words")
+    prepare_part(plan(tmp_path / "music", tmp_path / "out"), Part(1, 2))
+    sounds.write(tmp_path / "music/b.wav", sounds.song(16.0, 2))
+    assert prepare(plan(tmp_path / "music", tmp_path / "out")).left_out == []
+    assert [row[1] for row in table(tmp_path / "out")] == ["a.wav", "b.wav", "c.wav"]
+    calls: list[object] = []
+    prepare(plan(tmp_path / "music", tmp_path / "out"), lambda *what: calls.append(what))
+    assert calls == []
+
+
+def test_a_folder_that_may_not_be_read_is_told_and_counted(tmp_path, monkeypatch, capsys):
+    sounds.write(tmp_path / "music/a.wav", sounds.song(16.0, 1))
+    sounds.write(tmp_path / "music/closed/b.wav", sounds.song(16.0, 2))
+    scandir = os.scandir
+
+    def closed(folder: str) -> Any:  # root, as tests may be, may read whatever its mode
+        if str(folder).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", folder)
+        return scandir(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", closed)
+        command = ["prepare", str(tmp_path / "music"), "-o", str(tmp_path / "out"), "--codec", "mdct", "--workers", "1"]
+        assert cli.main(command) == 2
+        told = capsys.readouterr().err
+        assert "unreadable: closed: the folder may not be read (permission denied)\n" in told
+        assert "1 file(s) could not be read; the others were kept" in told
+        listed = json.loads((tmp_path / "out/left_out.json").read_text())
+        assert [(f["path"], f["unreadable"]) for f in listed] == [("closed", True)]
+        with pytest.raises(BadInput, match="closed: the folder may not be read"):
+            prepare(plan(tmp_path / "music/closed", tmp_path / "no"))
+        with pytest.raises(BadInput, match="closed: the folder may not be read"):
+            walk.sound_files((str(tmp_path / "music"),))
+    assert prepare(plan(tmp_path / "music", tmp_path / "out")).left_out == []
+    assert [row[1] for row in table(tmp_path / "out")] == ["a.wav", "closed/b.wav"]
 
 
 # What stands in a data set
@@ -478,6 +518,45 @@ def test_ctrl_c_ends_it_and_its_workers_in_one_line(tmp_path, small_shards):
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all of them
     _, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (130, "powermuse: stopped\n")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ((), (), "another process is preparing;"),
+        ((), ("--part", "2/2"), "another process is preparing;"),
+        (("--part", "2/2"), (), "another process is preparing;"),
+        (("--part", "2/2"), ("--part", "2/2"), "another process is preparing part 2;"),
+    ],
+    ids=["whole", "part into whole", "whole into parts", "the same part"],
+)
+def test_a_second_process_into_the_same_data_set_is_refused_in_one_line(tmp_path, small_shards, first, second, told):
+    for seed in range(8):
+        sounds.write(tmp_path / f"music/{seed}.wav", sounds.chords(32.0, seed))
+    words = (tmp_path / "music", "-o", tmp_path / "out", "--codec", "mdct", "--workers", 1)
+    running = small_shards(*words, *first)
+    wait_for_shards(tmp_path / "out", 1, running)
+    running.send_signal(signal.SIGSTOP)
+    other = small_shards(*words, *second)
+    out, error = other.communicate(timeout=120)
+    assert (other.returncode, out) == (2, "") and error.count("\n") == 1 and told in error, error
+    running.send_signal(signal.SIGCONT)
+    _, error = running.communicate(timeout=120)
+    assert running.returncode == 0, error
+    prepare(plan(tmp_path / "music", tmp_path / "out"))
+    assert len(table(tmp_path / "out")) == 16
+
+
+def test_other_parts_go_on_beside_a_part_and_file_systems_without_locks_without_them(tmp_path, monkeypatch):
+    with lock.only_writer_of_part(tmp_path, 0), lock.only_writer_of_part(tmp_path, 1):
+        assert (tmp_path / ".plan.1.lock").exists()
+
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with lock.only_writer(tmp_path), lock.only_writer(tmp_path):
+        assert not (tmp_path / ".plan.1.lock").exists()
 
 
 def children(pid: int) -> list[int]:

@@ -1,11 +1,13 @@
+import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from powermuse.training.health import diagnose, first_non_finite
+from powermuse.training.health import FAILED, NotFinite, diagnose, first_non_finite, recorded
 
 
 class Answers(nn.Module):
@@ -92,3 +94,27 @@ def test_where_only_the_sum_is_not_finite_the_total_is_to_blame():
     terms = {"a": torch.tensor(3e38), "b": torch.tensor(3e38)}
     said = str(diagnose(stack(), lambda: (sum(terms.values(), torch.tensor(0.0)), terms), 8, "its start"))
     assert said.startswith("pair 8: the total is not a finite number")
+
+
+def fail(run: Path, *, writes: bool) -> None:
+    with pytest.raises(NotFinite, match=r"^pair 8: a gradient$"), recorded(run, writes=writes):
+        raise NotFinite(8, "a gradient")
+
+
+def test_what_ended_a_run_is_kept_until_it_goes_on_by_the_rank_that_writes(tmp_path):
+    fail(tmp_path, writes=False)
+    assert not list(tmp_path.iterdir())
+    fail(tmp_path, writes=True)
+    assert json.loads((tmp_path / FAILED).read_text()) == {"pair": 8, "told": "pair 8: a gradient"}
+    assert [path.name for path in tmp_path.iterdir()] == [FAILED]
+    with recorded(tmp_path, writes=False):
+        assert (tmp_path / FAILED).exists()
+    with recorded(tmp_path, writes=True):
+        assert not (tmp_path / FAILED).exists()
+    with pytest.raises(OSError, match="disk"), recorded(tmp_path, writes=True):
+        raise OSError("disk")
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_it_cannot_be_kept_it_is_told_all_the_same(tmp_path):
+    fail(tmp_path / "gone", writes=True)

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,25 @@ def test_first_best_and_newest_stay_each_with_its_picture(dataset, tmp_path):
         assert files.sounds["blend"].exists() and files.picture.exists()
     assert names(tmp_path / "run", ".png") == {"12", "24", "48", "60"}
     assert names(tmp_path / "run", ".flac") == {"12", "24", "48", "60", "groove", "harmony"}
+
+
+def test_what_a_killed_process_heard_after_its_checkpoint_is_no_newest(dataset, tmp_path):
+    run = tmp_path / "run"
+    train(toy(*FULL, "training.pairs=12", "tracking.listen=1"), dataset, run)
+    for seen in (48, 60):
+        for suffix in (".flac", ".png"):
+            shutil.copy(run / f"listen/{12:012d}{suffix}", run / f"listen/{seen:012d}{suffix}")
+    _, messages = train(toy(*FULL, "training.pairs=36", "tracking.listen=1"), dataset, run)
+    assert messages == ["going on from pair 12"]
+    assert "36" in names(run, ".flac") & names(run, ".png")
+    assert not {"48", "60"} & (names(run, ".flac") | names(run, ".png"))
+
+
+def test_what_was_just_heard_stays_until_the_trackers_have_it(dataset, tmp_path):
+    trainer, _ = train(toy(*FULL, "training.pairs=12", "tracking.listen=1"), dataset, tmp_path / "run")
+    assert trainer.listening is not None and trainer.listening.hear(60, 1.0, best_at=12) is not None
+    heard = trainer.listening.hear(24, 1.0, best_at=12)  # 60 is of another process, or of a clock set back
+    assert heard is not None and heard.sounds["blend"].exists() and heard.picture.exists()
 
 
 def test_what_is_heard_is_the_first_validation_pair_by_the_model_that_was_validated(heard, dataset):

@@ -232,6 +232,69 @@ def test_a_store_that_cannot_be_used_at_the_start_of_a_run_is_the_users_to_chang
     assert watchers() == []
 
 
+def test_a_local_store_that_cannot_be_used_is_no_less_the_users_to_change(dataset, tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(
+        BadInput, match=r"mlflow\.db cannot be used \(.*file is not a database\); .* -s tracking\.mlflow"
+    ):
+        train("", dataset, tmp_path / "run")
+
+
+def test_a_damaged_store_does_not_end_a_run_that_goes_on_and_has_it_all_when_it_is_whole_again(dataset, tmp_path):
+    run, store = tmp_path / "run", tmp_path / "mlflow.db"
+    train("", dataset, run)
+    _forget(store)
+    whole = store.read_bytes()
+    store.write_bytes(whole[: len(whole) // 2])
+    going_on, warning = train("", dataset, run, "training.pairs=100")
+    assert going_on == "going on from pair 80"
+    assert "mlflow.db: DatabaseError: (sqlite3.DatabaseError) database disk image is malformed; the run goes" in warning
+    assert checkpoint.found(run / "checkpoints")[-1].stem == f"{100:012d}"
+    _forget(store)
+    store.write_bytes(whole)
+    assert train("", dataset, run, "training.pairs=120") == ["going on from pair 100"]
+    assert tracked(f"sqlite:///{store}", run) == logged(run)
+
+
+def _forget(store: Path) -> None:
+    """As another process would find it: MLflow keeps what it has opened."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from mlflow.tracking._tracking_service.utils import _tracking_store_registry
+
+    _tracking_store_registry._get_store_with_resolved_uri.cache_clear()
+    SqlAlchemyStore._engine_map.pop(f"sqlite:///{store}").dispose()
+
+
+# Three of these begin at the same moment; each ends by the number of its run.
+BEGIN = """
+import sys, time
+from pathlib import Path
+import mlflow.store.tracking.sqlalchemy_store
+from powermuse.training.mlflow_tracker import MlflowTracker
+from training.toys import toy
+
+run = Path(sys.argv[1])
+run.mkdir()
+while len(list(run.parent.glob("run*"))) < 3:
+    time.sleep(0.01)
+MlflowTracker(run, toy("tracking={mlflow: true, experiment: together}"), print).close(finished=True)
+"""
+
+
+def test_runs_that_begin_together_share_the_store_that_the_first_of_them_makes(tmp_path):
+    begun = [
+        subprocess.Popen(
+            [sys.executable, "-c", BEGIN, str(tmp_path / f"run{i}")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        for i in range(3)
+    ]  # fmt: skip
+    assert [(process.communicate(timeout=240)[0], process.returncode) for process in begun] == [("", 0)] * 3
+    store = client(f"sqlite:///{tmp_path}/mlflow.db")
+    (experiment,) = store.search_experiments(filter_string="name = 'together'")
+    assert len(store.search_runs([experiment.experiment_id])) == 3
+
+
 def test_an_mlflow_run_is_the_same_after_a_resume_and_its_files_lie_beside_it(tmp_path, monkeypatch):
     recipe = toy("tracking={mlflow: true, experiment: toys}")
     run = tmp_path / "first"

@@ -147,7 +147,7 @@ def test_the_codecs_own_weights_are_tried_where_they_are_here_and_said_to_be_mis
         (["cascade.heads=7"], r"dry run, recipe: cascade: 7 heads do not divide"),
         (["weights.nonsense=1"], r"dry run, recipe: weights: no term is called 'nonsense'"),
         (["training.batch=0"], r"dry run, recipe: training\.batch must be above 0"),
-        (['targets.balance="<= 1"'], r"dry run, losses: targets: nothing is called 'balance'"),
+        (['targets.balance="<= 1"'], r"dry run, recipe: targets: nothing is called 'balance'"),
     ],
 )
 def test_what_the_user_can_change_is_told_with_the_proof_that_it_failed(
@@ -156,6 +156,13 @@ def test_what_the_user_can_change_is_told_with_the_proof_that_it_failed(
     with pytest.raises(BadInput, match=told):
         list(rehearse(tiny(*overrides), str(dataset)))
     assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize("target", ["overlap", "swap_response"])
+def test_a_batch_in_more_parts_than_a_toy_has_pairs_is_rehearsed_in_fewer(target: str) -> None:
+    full = tiny("training.accumulate=4", f'targets.{target}="<= 0.9"')
+    with contextlib.closing(rehearse(full)) as proofs:
+        assert "losses" in shown(itertools.islice(proofs, 5))
 
 
 def test_without_a_data_set_only_a_dry_run_is_made(capsys: Capture) -> None:

@@ -1,5 +1,6 @@
 """A cluster of one machine: stand-ins for sbatch, srun and scontrol that start real processes and send real signals."""
 
+import dataclasses
 import json
 import os
 import shlex
@@ -17,7 +18,10 @@ import pytest
 
 from powermuse.cli import main
 from powermuse.commands import train as train_command
-from powermuse.training import checkpoint, slurm
+from powermuse.data.made_up import make_up_triplets
+from powermuse.data.shards import read_header
+from powermuse.recipe import Choice
+from powermuse.training import checkpoint, runs, slurm
 from powermuse.training.signals import stop_signals, time_limit_waits
 from powermuse.training.trainer import Trainer
 from powermuse.types import BadInput
@@ -397,6 +401,19 @@ REFUSED = {
     "one task to shard a model": (command("-s", "training.shard=true"), "training.shard=true wants several processes"),
     "what is no data set": (command(data="full"), "is not a prepared data set"),
     "a data set of another codec": (command("-s", "codec.name=mdct"), "prepared with codec mel, the recipe wants mdct"),
+    "prepared music for triplets": (
+        ["slurm", "factors", "--data", "data", "--run", "runs/first", "--gpus", "0"],
+        "data: holds no rendered triplets",
+    ),
+    "triplets for a recipe of pairs": (["slurm", "tiny", "--data", "triplets"], "triplets: holds rendered triplets"),
+    "crops that are longer than the clips": (command("-s", "data.crop_frames=9999"), "data.crop_frames 9999 is longer"),
+    "a run that was begun otherwise": (
+        command("-s", "training.batch=8", run="begun"),
+        "was begun with training.batch=4, now it is 8",
+    ),
+    "a run on another data set": (command(run="begun"), "was begun with data set clip_frames=7"),
+    "a term that there is not": (command("-s", "weights.nonsense=1"), "no term is called 'nonsense'"),
+    "a target that there is not": (command("-s", "targets={x: '<= 1'}"), "nothing is called 'x'"),
     "a run that is none": (command(run="full"), "exists and is not a run"),
     "a script in its run": (command("-o", "runs/first/job.sh", run="runs/first"), "there is no directory"),
     "a script in an empty run": (command("-o", "empty/job.sh", run="empty"), "cannot lie in the folder of its run"),
@@ -412,11 +429,20 @@ def test_what_cannot_be_a_job_gets_one_line_and_status_2_and_nothing_is_written(
     (home / "full").mkdir()
     (home / "full/notes.txt").write_text("notes")
     (home / "empty").mkdir()
+    make_up_triplets(home / "triplets", Choice("mel"), 240, count=1)
+    described = read_header(home / "data")
+    runs.open_run(home / "begun", toy(), {**dataclasses.asdict(described), "clip_frames": 7})
     before = sorted(home.rglob("*"))
     assert main(words) == 2
     out, error = capsys.readouterr()
     assert told in error and error.count("\n") == 1 and out == ""
     assert sorted(home.rglob("*")) == before
+
+
+def test_a_run_that_was_begun_gets_a_job_that_goes_on_with_it(home, capsys):
+    Trainer(toy(), "data", "runs/first", lambda _: None)
+    assert main(command("-s", "training.pairs=400")) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_data_set_that_is_only_on_the_nodes_is_mentioned(home, capsys):

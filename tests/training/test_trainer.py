@@ -150,7 +150,7 @@ def test_a_target_may_bind_how_the_masks_answer_to_another_partner(dataset, tmp_
     assert answers["bound"] > 3 * answers["free"]
 
 
-@pytest.mark.parametrize("settings", [["training.batch=1"], ["training.pairs=81"]])
+@pytest.mark.parametrize("settings", [["training.batch=1"], ["training.pairs=81"], ["training.accumulate=4"]])
 def test_the_answer_to_another_partner_is_not_bound_where_a_batch_has_no_other(dataset, tmp_path, settings):
     with pytest.raises(BadInput, match="choose a multiple"):
         train(toy("targets={swap_response: '>= 0.1'}", *settings), dataset, tmp_path / "run")
@@ -166,6 +166,22 @@ def test_a_target_on_masks_is_refused_where_there_are_none(dataset, tmp_path):
     )
     with pytest.raises(BadInput, match="nothing is called 'swap_response'"):
         train(recipe, dataset, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("complementary: '>= 0.9'", "nothing is called 'complementary' in this run; there are: .*complementarity"),
+        ("complementarity: '> 0.9'", "targets: complementarity is '> 0.9'"),
+    ],
+)
+def test_a_target_that_is_mistyped_begins_no_run_and_the_corrected_command_does(dataset, tmp_path, target, told):
+    with pytest.raises(BadInput, match=told):
+        train(toy("training.pairs=4", f"targets={{{target}}}"), dataset, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    right = toy("training.pairs=4", "targets={complementarity: '>= 0.9'}")
+    assert train(right, dataset, tmp_path / "run").ended.seen == 4
 
 
 def test_validation_looks_at_the_same_pairs_each_time(dataset, tmp_path):
@@ -231,7 +247,9 @@ class Stop(NamedTuple):
     status: int
     error: str
     kept: list[int]
-    last_logged: int
+    broken: list[str]
+    """Complaints about checkpoints that are not whole."""
+    log: list[dict[str, Any]]
 
 
 # The command line in processes that are forked from one that has imported everything, which takes most of the time.
@@ -293,7 +311,17 @@ def stop(
         time.sleep(0.0005)
     os.kill(process, number)
     status = int(nursery.stdout.readline())
-    return Stop(number, status, errors.read_text(), kept(run), logged(run))
+    broken = [told for path in checkpoint.found(run / "checkpoints") if (told := complaint(path))]
+    return Stop(number, status, errors.read_text(), kept(run), broken, lines(run))
+
+
+def complaint(path: Path) -> str:
+    """What is wrong with a checkpoint."""
+    try:
+        checkpoint.load(path)
+    except BadInput as error:
+        return str(error)
+    return ""
 
 
 def logged(run: Path) -> int:
@@ -364,10 +392,14 @@ def random_moment(run: Path, before: int, dice: random.Random, *, while_writing:
     return ready
 
 
-def test_a_kill_loses_no_line_of_the_log_and_leaves_only_whole_checkpoints(stopped):
-    _, stops, _ = stopped
-    assert stops["killed"].status == stops["killed while writing"].status == -signal.SIGKILL
-    assert stops["killed"].last_logged >= 12
+@pytest.mark.parametrize("how", ["killed", "killed while writing"])
+def test_a_kill_loses_no_line_of_the_log_and_leaves_only_whole_checkpoints(whole, stopped, how):
+    stop, wanted = stopped[1][how], lines(whole)
+    assert stop.status == -signal.SIGKILL
+    assert stop.kept and not stop.broken
+    before = [line for line in wanted if line["seen"] <= stop.kept[-1]]
+    assert len(stop.log) >= len(before) > 0
+    assert stop.log == wanted[: len(stop.log)]
 
 
 @pytest.mark.parametrize(("how", "status"), [("interrupted", 130), ("terminated", 143)])
@@ -511,6 +543,17 @@ def test_a_term_that_looks_at_the_truth_wants_pairs_that_have_one(dataset, tmp_p
         "cascade.heads=0",
         "cascade.dropout=2",
         "agent.options.heads=0",
+        "adversary.every=0",
+        "adversary.rate_share=-1",
+        "adversary.clip_norm=0",
+        "noise.step=0",
+        "noise.step=-4",
+        "noise.rate=-0.1",
+        "noise.ceiling=1.5",
+        "target.most=-1",
+        "target.rate=-1",
+        "data.triplets=4",
+        "data.first=1",
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_its_name_before_anything_is_written(dataset, tmp_path, override):

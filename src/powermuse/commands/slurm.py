@@ -102,17 +102,32 @@ def _absolute(path: str) -> str:
 
 
 def _check(recipe: "Recipe", data: Path, job: "Job") -> None:
-    """Raises BadInput, before a job waits in the queue, for what training would refuse."""
-    from powermuse.data import shards
-    from powermuse.training import parallel, runs
+    """Raises BadInput, before a job waits in the queue, for what training would refuse before its first step."""
+    from powermuse.outline import blank_model
+    from powermuse.training import learner, parallel, runs
 
+    world = job.nodes * job.tasks
     runs.check_settings(recipe)
-    parallel.check_world(recipe.training, job.nodes * job.tasks)
-    runs.check_free(job.run)
-    if data.exists():
-        runs.check_codec(recipe, shards.read_header(data), data)
-    else:
-        say(f"{data}: not on this machine; the job will look for it on its nodes")
+    parallel.check_world(recipe.training, world)
+    agent: Any = blank_model(recipe).agent
+    learner.objective(recipe, agent, world)
+    runs.check_run(job.run, recipe, _identity(recipe, data, job.run))
+
+
+def _identity(recipe: "Recipe", data: Path, run: Path) -> dict[str, Any] | None:
+    """What tells the data set of a job from others; None where it is not here. Raises BadInput where it does not suit
+    the recipe."""
+    from powermuse.data.sources import open_data
+    from powermuse.training import runs
+
+    for folder in (data, Path(recipe.data.singles)):  # which is "." where there are none
+        if not folder.exists():
+            say(f"{folder}: not on this machine; the job will look for it on its nodes")
+            return None
+    known, orchestrations = runs.known_triplets(run), recipe.flow.orchestrations
+    opened = open_data(data, recipe.data, recipe.training.seed, known, orchestrations=orchestrations)
+    runs.check_codec(recipe, opened.data.header, opened.data.folder)
+    return opened.identity
 
 
 def _check_out(out: Path, run: Path) -> None:

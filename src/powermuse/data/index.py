@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -48,22 +47,29 @@ def shard_number(shard: Path) -> int:
     return int(shard.stem)
 
 
-def finished_files(out: Path) -> Iterator[FileInfo]:
-    """The files that the shards have done with. Raises BadInput for a damaged shard."""
+def finished_files(out: Path) -> list[FileInfo]:
+    """The files that the shards have done with, each as it counts. Raises BadInput for a damaged shard."""
+    done: dict[str, FileInfo] = {}
     for path in shard_files(out):
-        yield from shards.read_shard_header(path)[1]
+        done |= _that_count(shards.read_shard_header(path)[1], done)
+    return list(done.values())
+
+
+def _that_count(books: list[FileInfo], done: dict[str, FileInfo]) -> dict[str, FileInfo]:
+    """Of the files of a shard, by name, those that no shard before has done, or was able to read."""
+    return {book.path: book for book in books if book.path not in done or done[book.path].try_again}
 
 
 def gather(out: Path) -> Gathered:
-    """Reads the header of every shard once. A file that two shards have done counts in the first. Raises BadInput for
-    a damaged shard."""
-    tables, entries, left_out = [], [], []
+    """Reads the header of every shard once. A file that two shards have done counts in the first that could read it.
+    Raises BadInput for a damaged shard."""
+    tables, entries = [], []
     files: dict[str, int] = {}
     songs: dict[str, int] = {}
-    done: set[str] = set()
+    done: dict[str, FileInfo] = {}
     for path in shard_files(out):
         clips, books = shards.read_shard_header(path)
-        new = {book.path: book for book in books if book.path not in done}
+        new = _that_count(books, done)
         rows = [
             (shard_number(path), row, _count(songs, c.song), _count(files, c.file), c.start_s, c.level_db)
             for row, c in enumerate(clips)
@@ -71,8 +77,8 @@ def gather(out: Path) -> Gathered:
         ]
         tables.append(np.array(rows, dtype=shards.ROW))
         entries.append(_entry(path))
-        left_out += [book for book in new.values() if book.skipped]
-        done.update(new)
+        done |= new
+    left_out = [book for book in done.values() if book.skipped]
     clips_N = np.concatenate(tables) if tables else np.empty(0, shards.ROW)
     return Gathered(clips_N, np.array(entries, dtype=shards.SHARD), list(files), list(songs), left_out, len(done))
 

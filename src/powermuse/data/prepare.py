@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,7 +13,7 @@ from powermuse import disk, registry
 from powermuse.audio import clips as cutting
 from powermuse.audio import features, files
 from powermuse.codecs import Codec
-from powermuse.data import index, shards, walk
+from powermuse.data import finished, index, lock, shards, walk
 from powermuse.data.index import Gathered, Summary
 from powermuse.data.pool import cores, in_order
 from powermuse.data.shards import ClipInfo, FileInfo, Header
@@ -64,19 +64,22 @@ OnProgress = Callable[[int, int, str, int], None]
 
 
 def prepare(plan: Plan, on_progress: OnProgress = lambda *_: None) -> Summary:
-    """Prepares what is not prepared yet, as the only writer. Raises BadInput where nothing can come of it."""
-    begin(plan)
-    disk.remove_unfinished(Path(plan.out) / "shards")
-    disk.remove_unfinished(Path(plan.out))
-    prepare_part(plan, Part(), on_progress)
-    return finish(plan)
+    """Prepares what is not prepared yet, as the only writer. Raises BadInput where nothing can come of it, or another
+    process is preparing the same data set."""
+    out = Path(plan.out)
+    found = begin(plan)
+    with lock.only_writer(out):
+        disk.remove_unfinished(out / "shards")
+        disk.remove_unfinished(out)
+        _prepare_part(plan, found, Part(), on_progress)
+        return finish(plan)
 
 
 def begin(plan: Plan) -> list[tuple[Path, str]]:
     """Makes the directory of the data set, or checks that it was begun the same way, and lists the files with their
     names, sorted. Several processes may do so at once. Raises BadInput."""
     out = Path(plan.out)
-    found = walk.sound_files(plan.folders)
+    found = walk.sound_files(plan.folders, on_error=lambda error: None)  # `finish` tells of them
     begun = {"header": asdict(_header(plan)), "songs_are": plan.songs_are, "loop_short": plan.loop_short}
     # Looked at before the plan: what another process puts there comes after its plan.
     taken = out.exists() and (not out.is_dir() or any(not p.name.startswith(".plan.") for p in out.iterdir()))
@@ -95,26 +98,42 @@ def begin(plan: Plan) -> list[tuple[Path, str]]:
 
 def prepare_part(plan: Plan, part: Part, on_progress: OnProgress = lambda *_: None) -> tuple[int, int]:
     """Prepares every `part.of`-th file, in shards with numbers of their own: other processes may prepare other parts
-    at the same time. Gives files and clips that were new; `finish` makes a data set of all parts."""
+    at the same time. Gives files and clips that were new; `finish` makes a data set of all parts. Raises BadInput where
+    another process is preparing the part."""
+    found = begin(plan)
+    with lock.only_writer_of_part(Path(plan.out), part.number):
+        return _prepare_part(plan, found, part, on_progress)
+
+
+def _prepare_part(plan: Plan, found: list[tuple[Path, str]], part: Part, on_progress: OnProgress) -> tuple[int, int]:
     out = Path(plan.out)
-    mine = begin(plan)[part.number :: part.of]
-    todo = walk.still_to_do(mine, index.finished_files(out))
+    before = index.finished_files(out)
+    todo = finished.still_to_do(found, before, slice(part.number, None, part.of))
+    unreadable = {f.path: f for f in before if f.try_again}
     numbers = range(part.number * _SHARDS_A_PART, (part.number + 1) * _SHARDS_A_PART)
     used = [number for number in map(index.shard_number, index.shard_files(out)) if number in numbers]
     buffer = _Buffer(out, max(used, default=numbers.start - 1) + 1)
-    clips = 0
+    new = clips = 0
     for done, prepared in enumerate(_prepared_files(plan, todo), start=1):
-        buffer.add(prepared)
+        if not _no_news(prepared.file, unreadable.get(prepared.file.path)):
+            buffer.add(prepared)
+            new += 1
         clips += len(prepared.clips)
         on_progress(done, len(todo), prepared.file.path, prepared.file.clips)
     buffer.flush()
-    return len(todo), clips
+    return new, clips
+
+
+def _no_news(file: FileInfo, before: FileInfo | None) -> bool:
+    """Whether a file that could not be read is unchanged and cannot be read now: no shard is written for that."""
+    return before is not None and replace(file, place=before.place, digest=before.digest) == before
 
 
 def finish(plan: Plan) -> Summary:
     """Tables and `dataset.json` of all shards there are. Raises BadInput where they hold no clip."""
     out = Path(plan.out)
     found = index.gather(out)
+    found = found._replace(left_out=found.left_out + walk.unreadable_folders(plan.folders))
     if not len(found.clips):
         raise _nothing(plan, found, out)
     return index.write(out, _header(plan), found, plan.validation_share)
@@ -193,17 +212,19 @@ def _prepare_file(path: Path, name: str) -> Prepared:
     assert _worker is not None
     plan, codec = _worker
     status = path.stat()
+    file = FileInfo(name, status.st_size, status.st_mtime_ns, 0, place=finished.place(path))
     try:
         wav_CN = files.read(path, codec.sample_rate_hz)
         starts, wav_CN = _cut(wav_CN, codec.sample_rate_hz, plan.loop_short)
     except BadInput as error:
         reason = str(error).removeprefix(f"{path}: ")
-        unreadable = isinstance(error, files.Unreadable)
-        return Prepared([], [], FileInfo(name, status.st_size, status.st_mtime_ns, 0, reason, unreadable))
+        if isinstance(error, files.Unreadable):
+            return Prepared([], [], replace(file, skipped=reason, unreadable=True))
+        return Prepared([], [], replace(file, skipped=reason, digest=disk.sha256(path)))
     song = str(Path(name).parent) if plan.songs_are == "folders" else name
     packed, infos, silent = _encode_clips(wav_CN, starts, codec, name, song)
     reason = f"{silent} of {len(starts)} clips silent" if silent else ""
-    return Prepared(packed, infos, FileInfo(name, status.st_size, status.st_mtime_ns, len(packed), reason))
+    return Prepared(packed, infos, replace(file, clips=len(packed), skipped=reason, digest=disk.sha256(path)))
 
 
 def _cut(wav_CN: np.ndarray, rate_hz: int, loop_short: bool) -> tuple[list[int], np.ndarray]:

@@ -79,6 +79,15 @@ class FileInfo:
     skipped: str = ""
     """Why it, or a part of it, was left out."""
     unreadable: bool = False
+    place: str = ""
+    """Where it lay; of old data sets, as the digest, not known."""
+    digest: str = ""
+    """SHA-256 of its content, where it could be read."""
+
+    @property
+    def try_again(self) -> bool:
+        """Whether nothing came of it but the news that it could not be read."""
+        return self.unreadable and not self.clips
 
 
 def pack(z_DT: Tensor, onsets_KT: Tensor, chroma_PT: Tensor, level_T: Tensor) -> Tensor:

@@ -1,14 +1,40 @@
 """Naming what went wrong when a number stops being finite: by replaying the step with hooks. Costs nothing before."""
 
+import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from powermuse import disk
+
+FAILED = "failed.json"
+"""In a run that a number ended: after which pair, and what was told."""
+
 
 class NotFinite(RuntimeError):
-    """A loss or a gradient that is not a finite number stopped the run; the message names the term and the layer."""
+    """A loss or a gradient that is not a finite number stopped the run at a pair; the message names the term and the
+    layer."""
+
+    def __init__(self, pair: int, what: str) -> None:
+        super().__init__(f"pair {pair}: {what}")
+        self.pair = pair
+
+
+@contextmanager
+def recorded(run: Path, *, writes: bool) -> Iterator[None]:
+    """Around training: NotFinite is kept in the run's folder by the rank that writes, until the run goes on."""
+    if writes:
+        (run / FAILED).unlink(missing_ok=True)
+    try:
+        yield
+    except NotFinite as error:
+        with suppress(OSError):  # a full disk would hide what is to be told
+            if writes:
+                disk.write_text(run / FAILED, json.dumps({"pair": error.pair, "told": str(error)}))
+        raise
 
 
 @contextmanager
@@ -56,4 +82,4 @@ def diagnose(
     where = f"first in layer {culprits[0]}" if culprits else "every layer's output was finite"
     if bad_weights:
         where += f", weight {bad_weights[0]} is not finite"
-    return NotFinite(f"pair {seen}: {what} is not a finite number ({where}); the run stands at {last_good}")
+    return NotFinite(seen, f"{what} is not a finite number ({where}); the run stands at {last_good}")

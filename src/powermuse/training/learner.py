@@ -15,7 +15,7 @@ from powermuse.model.flow import FlowCascade
 from powermuse.objective import Objective, observe
 from powermuse.recipe import Recipe
 from powermuse.targets import Targets
-from powermuse.training import runs, schedule, sharding, signs, tracking
+from powermuse.training import runs, schedule, sharding, signs, steering, tracking
 from powermuse.training.checkpoint import Tensors
 from powermuse.training.curriculum import noisy
 from powermuse.training.ema import MovingAverage
@@ -37,15 +37,8 @@ class Learner:
         self.bare_model = weights.build_model(recipe, len(latent_mean_D))
         agent = self.bare_model.agent
         assert isinstance(agent, Agent)
-        codec: type[Codec] = registry.find("codecs", recipe.codec.name)[1]
-        self.objective = Objective(recipe.weights, agent.penalty_names, codec, latent_mean_D)
+        self.objective = objective(recipe, agent, parallel.world, latent_mean_D)
         self._freeze_by_stage()
-        runs.check_lengths(recipe, *self.objective.least_frames(recipe.data.decode_stretches))
-        if self.objective.needs_truth and recipe.data.pairing not in ("unity", "triplets"):
-            raise BadInput(
-                f"weights: a term looks at the truth, which {recipe.data.pairing} pairs lack; "
-                "use data.pairing=unity, or triplets on a rendered data set"
-            )
         self.codec = self.make_codec() if self.objective.needs_sound else None
 
     def _freeze_by_stage(self) -> None:
@@ -267,6 +260,21 @@ class Learner:
         made = Adversary(self.recipe.adversary, latent_dim, settings.learning_rate, settings.weight_decay)
         placed(made.network, self.fabric.device)
         return made
+
+
+def objective(recipe: Recipe, agent: Agent, world: int, latent_mean_D: Tensor | None = None) -> Objective:
+    """The objective of a run on `world` processes. Raises BadInput where agent, pairs, crops or batches lack what a
+    term or a target of the recipe looks at."""
+    codec: type[Codec] = registry.find("codecs", recipe.codec.name)[1]
+    made = Objective(recipe.weights, agent.penalty_names, codec, latent_mean_D)
+    runs.check_lengths(recipe, *made.least_frames(recipe.data.decode_stretches))
+    if made.needs_truth and recipe.data.pairing not in ("unity", "triplets"):
+        raise BadInput(
+            f"weights: a term looks at the truth, which {recipe.data.pairing} pairs lack; "
+            "use data.pairing=unity, or triplets on a rendered data set"
+        )
+    steering.check(recipe, agent, made.weights, world)
+    return made
 
 
 def placed(module: nn.Module, device: torch.device) -> None:

@@ -13,7 +13,6 @@ from powermuse.codecs import Codec
 from powermuse.composing import report
 from powermuse.composing.composer import PEAK, at_level
 from powermuse.data.sources import Source
-from powermuse.recipe import Recipe
 from powermuse.training.learner import Learner
 from powermuse.training.tracking import Heard
 from powermuse.types import BadInput
@@ -24,17 +23,21 @@ _SIDES = ("groove", "harmony")
 
 class Listening:
     """Composes the pair and keeps it in RUN/listen. Changes no number of the run, and never ends it: what cannot be
-    heard is said once."""
+    heard is said once. Opening at `seen` removes what a process that was killed has kept of what came after it."""
 
-    def __init__(self, run: Path, recipe: Recipe, learner: Learner, source: Source, say: Callable[[str], None]) -> None:
-        self.folder, self.recipe, self.learner, self.source, self.say = run / "listen", recipe, learner, source, say
-        training = recipe.training
+    def __init__(self, run: Path, seen: int, learner: Learner, source: Source, say: Callable[[str], None]) -> None:
+        self.folder, self.learner, self.source, self.say = run / "listen", learner, source, say
+        self.recipe = learner.recipe
+        training = self.recipe.training
         # As many as a validation looks at, of which one is heard: a compiled model is not compiled once more for it.
         self.size = min(max(1, training.batch // learner.parallel.world), training.validation_pairs)
         self._codec: Codec | None = None
         self._sources: list[np.ndarray] = []
         self._on = True
         disk.remove_unfinished(self.folder)
+        for path in self.folder.glob("[0-9]*"):
+            if path.stem > self._path(seen).stem:
+                path.unlink()
 
     def hear(self, seen: int, loss: float, best_at: int) -> Heard | None:
         """The pair as the model of `seen` composes it, which has this validation loss; None where that fails."""
@@ -44,7 +47,7 @@ class Listening:
         try:
             with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
                 heard = self._heard(seen, loss, best_at)
-            self._prune(best_at)
+            self._prune(seen, best_at)
         except Exception as error:  # a full disk, a font, no memory, no codec: nothing here is worth the run
             self._on = False
             self.say(f"listening to the validation pair failed: {error or type(error).__name__}; the run goes on")
@@ -88,10 +91,10 @@ class Listening:
             raise BadInput(f"the weights of codec {choice.name} are not on this machine")
         return self.learner.make_codec()
 
-    def _prune(self, best_at: int) -> None:
-        """Leaves the first, the best and the newest."""
+    def _prune(self, seen: int, best_at: int) -> None:
+        """Leaves the first, the best, the newest, and in any case what was just heard, which the trackers want."""
         heard = sorted(self.folder.glob("[0-9]*.flac"))
-        kept = {heard[0], self._path(best_at), *heard[-self.recipe.tracking.listen :]}
+        kept = {heard[0], self._path(best_at), self._path(seen), *heard[-self.recipe.tracking.listen :]}
         for path in set(heard) - kept:
             path.unlink()
             path.with_suffix(".png").unlink(missing_ok=True)

@@ -1,11 +1,13 @@
 """A run in MLflow: scalars, recipe, environment, what there is to hear, and the load of the machine."""
 
 import dataclasses
+import fcntl
 import functools
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ _A_BATCH = 100
 """Parameters or tags that MLflow takes at once."""
 _NO_LONGER_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """How MLflow answers for a run that somebody has deleted."""
+_SQLITE = "sqlite:///"
 
 
 class MlflowTracker:
@@ -33,14 +36,16 @@ class MlflowTracker:
     def __init__(self, run: Path, recipe: Recipe, say: Callable[[str], None] = lambda _: None) -> None:
         self._run, self._recipe = run, recipe
         self._uri = recipe.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or _beside(run)
-        self._client = _client(self._uri)
+        self._client: Any = None
         shown = environment.without_password(self._uri)
         # Two, since a server may take scalars and no files.
         self._lines, self._files = Outbox(f"MLflow at {shown}", say), Outbox(f"MLflow's files at {shown}", say)
         self._load = MachineLoad()
         self._known: dict[str, int] = {}
         """The newest step of each split that the store has had from an earlier process."""
+        _set_patience()
         self._id = self._noted() or self._first(shown)
+        self._lines.add(self._connect)
         self._lines.add(self._reopen)
         for line in _logged(run / tracking.LOG):
             self._add(line.pop("seen"), line.pop("split"), line)
@@ -99,6 +104,7 @@ class MlflowTracker:
 
     def _first(self, shown: str) -> str:
         try:
+            self._connect()
             return self._created()
         except Exception as error:  # an address, a password, a database, a driver that is not there
             reason = str(error).strip().splitlines() or [type(error).__name__]
@@ -106,6 +112,11 @@ class MlflowTracker:
                 f"MLflow at {shown} cannot be used ({reason[0][:300]}); start it, name another with "
                 "-s tracking.uri=..., or leave it out with -s tracking.mlflow=false"
             ) from error
+
+    def _connect(self) -> None:
+        if self._client is None:
+            with _alone(self._uri):
+                self._client = _client(self._uri)
 
     def _reopen(self) -> None:
         """The record as it was left, or another where somebody has deleted it."""
@@ -122,13 +133,18 @@ class MlflowTracker:
             self._known[split] = max((metric.step for metric in history), default=-1)
 
     def _created(self) -> str:
-        name = self._recipe.tracking.experiment
-        experiment = self._client.get_experiment_by_name(name)
-        number = experiment.experiment_id if experiment else self._client.create_experiment(name, _folder(self._uri))
+        with _alone(self._uri):
+            number = self._experiment()
         run_id: str = self._client.create_run(number, run_name=self._run.name).info.run_id
         self._log_params(run_id)
         disk.write_text(self._run / "mlflow.json", json.dumps({"uri": self._uri, "run_id": run_id}))
         return run_id
+
+    def _experiment(self) -> str:
+        name = self._recipe.tracking.experiment
+        known = self._client.get_experiment_by_name(name)
+        number: str = known.experiment_id if known else self._client.create_experiment(name, _folder(self._uri))
+        return number
 
     def _log_params(self, run_id: str) -> None:
         from mlflow.entities import Param
@@ -147,8 +163,8 @@ class MlflowTracker:
             self._client.log_batch(self._id, tags=tags[begin : begin + _A_BATCH])
 
 
-def _client(uri: str) -> Any:
-    """MLflow's client, silent, and less patient than it is by itself: it would have a step wait for minutes."""
+def _set_patience() -> None:
+    """Before MLflow is imported: it is silent, and less patient than by itself, or a step would wait for minutes."""
     for variable, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -156,6 +172,10 @@ def _client(uri: str) -> Any:
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     }.items():
         os.environ.setdefault(variable, value)
+
+
+def _client(uri: str) -> Any:
+    """MLflow's client. Raises whatever a store may raise: a local database is opened here."""
     from mlflow import MlflowClient
 
     # After the import, which sets them to talk. Of a store that fails the outbox tells.
@@ -164,16 +184,31 @@ def _client(uri: str) -> Any:
     return MlflowClient(tracking_uri=uri)
 
 
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Lets one process at a time open a local database, or add an experiment to it: where it is new they would all make
+    its tables. Of another store a server takes care."""
+    with ExitStack() as stack:
+        if uri.startswith(_SQLITE):
+            # Where no file can be made or locked, the store says better why it cannot be used.
+            with suppress(OSError):
+                database = Path(uri.removeprefix(_SQLITE))
+                database.parent.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context(database.with_name(f".{database.name}.lock").open("a"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _beside(run: Path) -> str:
-    return f"sqlite:///{run.absolute().parent}/mlflow.db"
+    return f"{_SQLITE}{run.absolute().parent}/mlflow.db"
 
 
 def _folder(uri: str) -> str | None:
     """Where the files of an experiment go: beside a local database (MLflow itself would take the working directory);
     a server decides for itself."""
-    if not uri.startswith("sqlite:///"):
+    if not uri.startswith(_SQLITE):
         return None
-    return (Path(uri.removeprefix("sqlite:///")).absolute().parent / "mlartifacts").as_uri()
+    return (Path(uri.removeprefix(_SQLITE)).absolute().parent / "mlartifacts").as_uri()
 
 
 def _logged(log: Path) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from powermuse.data.sources import Source, open_data
 from powermuse.objective import Objective
 from powermuse.outline import blank_model
 from powermuse.recipe import Recipe
-from powermuse.training import checkpoint, runs
+from powermuse.training import checkpoint, learner, runs
 from powermuse.training.checkpoint import Checkpoint
 from powermuse.training.toy import BATCH, PAIRS, one_thread, toy
 from powermuse.training.trainer import Progress, Trainer
@@ -91,9 +91,8 @@ class _Rehearsal:
         self.codec_class: type[Codec] = registry.find("codecs", full.codec.name)[1]
 
     def recipe(self) -> str:
-        """Settings in range, a model that can be built, terms that there are and that the crops are long enough for."""
+        """Settings in range, a model that can be built, terms and targets that there are, crops long enough."""
         runs.check_settings(self.full)
-        runs.check_lengths(self.full, *self._objective.least_frames(self.full.data.decode_stretches))
         count = sum(p.numel() for p in self._blank_agent.parameters())
         return (
             f"{self.full.agent.name} agent of {count:,} weights, {len(self._objective.weights)} loss terms, "
@@ -242,7 +241,7 @@ class _Rehearsal:
 
     @cached_property
     def _objective(self) -> Objective:
-        return Objective(self.full.weights, self._blank_agent.penalty_names, self.codec_class)
+        return learner.objective(self.full, self._blank_agent, world=1)
 
     @cached_property
     def _blank_agent(self) -> Agent:

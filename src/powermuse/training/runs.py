@@ -12,6 +12,7 @@ from powermuse.training import tracking
 from powermuse.training.tracking import flat
 from powermuse.types import BadInput
 
+_RECIPE, _DATA = "recipe.yaml", "data.json"
 # What may change between two starts of one run without changing what has been computed.
 _FREE = (
     "training.pairs", "training.cooldown", "training.final_share", "training.keep_checkpoints", "training.monitor",
@@ -21,36 +22,44 @@ _ABOVE_ZERO = (
     "training.pairs", "training.batch", "training.clip_norm", "training.log_every",
     "training.accumulate", "training.validate_every", "training.validation_pairs", "training.save_every",
     "training.keep_checkpoints", "data.crop_frames", "data.decode_frames", "data.decode_stretches",
+    "adversary.every", "adversary.clip_norm", "noise.step", "target.most",
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "training.learning_rate", "training.weight_decay", "training.threads", "training.monitor", "cascade.input_noise",
     "tracking.listen", "data.triplets", "data.first", "training.warmup", "training.cooldown",
+    "adversary.rate_share", "noise.rate", "noise.start", "target.rate", "target.damping",
 )  # fmt: skip
 
-_SHARES = ("data.unity", "data.singles_share", "training.final_share")
-_OF_TRIPLETS = ("data.unity", "data.singles", "data.notes", "data.equaliser_db")
+_SHARES = ("data.unity", "data.singles_share", "training.final_share", "noise.ceiling")
+_OF_TRIPLETS = ("data.triplets", "data.first", "data.unity", "data.singles", "data.notes", "data.equaliser_db")
 """What prepared data sets do not know."""
 
 
 def open_run(folder: Path, wanted: Recipe, data: dict[str, Any]) -> None:
     """Begins a run or checks that it may go on. `data` tells its data set from others. Raises BadInput where it was
     begun with another recipe or data set."""
-    file, data_file, data = folder / "recipe.yaml", folder / "data.json", flat(data)
+    check_run(folder, wanted, data)
+    folder.mkdir(parents=True, exist_ok=True)
+    disk.write_text(folder / _DATA, json.dumps(flat(data), indent=1))
+    disk.write_text(folder / _RECIPE, recipe.dump(wanted))
+
+
+def check_run(folder: Path, wanted: Recipe, data: dict[str, Any] | None) -> None:
+    """Raises BadInput where a folder is no run, or one that was begun with another recipe or data set; of the latter
+    nothing is known where `data` is None."""
+    file, data_file = folder / _RECIPE, folder / _DATA
     check_free(folder)
     if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-    else:
-        _check_same(folder, "", recipe_settings(recipe.parse(file.read_text(), str(file))), recipe_settings(wanted))
-        if data_file.exists():
-            _check_same(folder, "data set ", json.loads(data_file.read_text()), data)
-    disk.write_text(data_file, json.dumps(data, indent=1))
-    disk.write_text(file, recipe.dump(wanted))
+        return
+    _check_same(folder, "", recipe_settings(recipe.parse(file.read_text(), str(file))), recipe_settings(wanted))
+    if data is not None and data_file.exists():
+        _check_same(folder, "data set ", json.loads(data_file.read_text()), flat(data))
 
 
 def known_triplets(folder: Path) -> tuple[int, ...]:
     """How many rendered triplets a run that was begun trains and validates on; nothing where it does not say so."""
     try:
-        counts = json.loads((folder / "data.json").read_text())
+        counts = json.loads((folder / _DATA).read_text())
         return int(counts["triplets.train"]), int(counts["triplets.val"])
     except (OSError, ValueError, KeyError, TypeError):
         return ()
@@ -58,7 +67,7 @@ def known_triplets(folder: Path) -> tuple[int, ...]:
 
 def check_free(folder: Path) -> None:
     """Raises BadInput where a folder holds something that is not a run."""
-    if folder.exists() and not (folder / "recipe.yaml").exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not (folder / _RECIPE).exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder}: exists and is not a run; name another directory for --run")
 
 
@@ -85,12 +94,6 @@ def check_settings(wanted: Recipe) -> None:
     betas = wanted.training.betas
     if len(betas) != 2 or not all(0.0 <= beta < 1.0 for beta in betas):
         raise BadInput(f"training.betas must be two numbers from 0 to below 1, not {betas}")
-    batch, pairs = wanted.training.batch, wanted.training.pairs
-    if "swap_response" in wanted.targets and 1 in (batch, pairs % batch):
-        raise BadInput(
-            f"targets: swap_response wants two pairs in each batch, training.pairs={pairs} and training.batch={batch} "
-            "leave one alone; choose a multiple"
-        )
 
 
 def check_codec(wanted: Recipe, header: Header, dataset: Path) -> None:

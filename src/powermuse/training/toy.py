@@ -22,6 +22,7 @@ def toy(full: Recipe, agent: Agent, least_crop: int, least_decode: int) -> Recip
         full.training, pairs=PAIRS, batch=BATCH, log_every=BATCH, validate_every=PAIRS, validation_pairs=BATCH,
         save_every=PAIRS, keep_checkpoints=1, monitor=0, threads=1, shard=False, begin_from="",
         warmup=min(full.training.warmup, BATCH), cooldown=min(full.training.cooldown, BATCH),
+        accumulate=min(full.training.accumulate, 1 if "swap_response" in full.targets else BATCH),
     )  # fmt: skip
     data = dataclasses.replace(
         full.data,

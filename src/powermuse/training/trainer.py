@@ -89,7 +89,7 @@ class Trainer:
     def fit(self) -> Ended:
         """Runs to `training.pairs`, or until SIGINT or SIGTERM, saving either way. Raises LostRank where another
         process of the run has ended before."""
-        with self._held:
+        with self._held, health.recorded(self.run, writes=self.parallel.first):
             if self.finished_at == self.settings.pairs:
                 return Ended(self.seen, self.best, 0)
             with self.budget.watching(self._stands), self.parallel.watching():
@@ -218,7 +218,7 @@ class Trainer:
         self.validated_at = self.seen
         if bad := [name for name, value in scalars.items() if not math.isfinite(value)]:
             raise health.NotFinite(
-                f"pair {self.seen}: {', '.join(bad)} of the validation not finite; it stands at {self._last_good()}"
+                self.seen, f"{', '.join(bad)} of the validation not finite; it stands at {self._last_good()}"
             )
         self._track("val", scalars)
         if improved:

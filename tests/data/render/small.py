@@ -1,10 +1,13 @@
-"""Scores that are played in a moment, and the smallest soundfont of this machine in the place of all."""
+"""Scores that are played in a moment, the smallest soundfont of this machine in the place of all, and WADs."""
 
 import functools
 import importlib.util
+import io
 import os
+import struct
 from pathlib import Path
 
+import mido
 import pytest
 
 from powermuse.data.render import fonts
@@ -13,6 +16,7 @@ from powermuse.data.render.plan import Plan
 from powermuse.data.render.score import Beat, Chord, Note, Part, Score, TripletScore
 
 SECONDS = 16.0
+BARS, TICKS = 16, 96
 
 
 @functools.cache
@@ -67,3 +71,28 @@ def compose(seed: int, split: str, index: int, kinds: tuple[str, ...]) -> Triple
 def plan(out: Path, begin: int, end: int, **changes: object) -> Plan:
     """A stretch of such triplets, by this process alone."""
     return Plan(str(out), begin, end, **{"workers": 1, "compose": compose, **changes})  # type: ignore[arg-type]
+
+
+def song(tempo_bpm: float = 120, keys: tuple[int, ...] = (36, 42, 38, 42), silent_bars: tuple[int, ...] = ()) -> bytes:
+    """Sixteen bars of four quarters, in each one key after another in eighths, after a bar of which nothing is told."""
+    drums = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=round(60e6 / tempo_bpm))])
+    rest = 0
+    for i in range(BARS * 8):
+        if i // 8 in silent_bars:
+            rest += TICKS // 2
+            continue
+        drums.append(mido.Message("note_on", channel=9, note=keys[i % len(keys)], velocity=100, time=rest))
+        drums.append(mido.Message("note_off", channel=9, note=keys[i % len(keys)], time=TICKS // 2))
+        rest = 0
+    content = io.BytesIO()
+    mido.MidiFile(type=1, ticks_per_beat=TICKS, tracks=[drums]).save(file=content)
+    return content.getvalue()
+
+
+def wad(**content: bytes) -> bytes:
+    body = b"".join(content.values())
+    entries, start = b"", 12
+    for name, piece in content.items():
+        entries += struct.pack("<ii8s", start, len(piece), name.encode())
+        start += len(piece)
+    return struct.pack("<4sii", b"PWAD", len(content), 12 + len(body)) + body + entries

@@ -37,6 +37,38 @@ def test_where_mma_is_missing_the_message_says_how_to_get_it(monkeypatch):
     mma.grooves.cache_clear()
 
 
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """A library of one style, and no tool that could play it."""
+    monkeypatch.setattr(mma, "LIBRARY", tmp_path / "mma/lib")
+    monkeypatch.setattr(mma, "available", lambda: True)
+    for name in ("lib/style.mma", "includes/stdpats.mma", "MMA/parse.py", "MMA/parse.pyc"):
+        (tmp_path / "mma" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mma" / name).write_text(f"of {name}")
+    mma.digest.cache_clear()
+    yield tmp_path / "mma"
+    mma.digest.cache_clear()
+    mma._recalled.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["lib/style.mma", "includes/stdpats.mma", "MMA/parse.py"])
+def test_another_library_has_another_digest_and_its_grooves_are_played_anew(library, tmp_path, monkeypatch, name):
+    played = []
+    monkeypatch.setattr(mma, "_run", lambda groove: played.append(groove))
+
+    def play() -> str:
+        mma.digest.cache_clear()
+        mma._recalled.cache_clear()
+        mma.play(BOSSA, tmp_path / "kept")
+        return mma.digest()
+
+    first = play()
+    (library / "MMA/parse.pyc").write_text("compiled by another Python")
+    assert play() == first and len(played) == 1
+    (library / name).write_text("of a later version")
+    assert play() != first and len(played) == 2
+
+
 @needs_mma
 def test_every_family_is_in_one_split_and_every_split_has_many():
     families = [set(mma.by_family(split)) for split in SPLITS]

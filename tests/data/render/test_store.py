@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from data.render.small import compose, needs_font, one_font, plan
+from data.render.small import compose, needs_font, one_font, plan, song, wad
 from powermuse.data import triplets
 from powermuse.data.prepare import encode_batch
-from powermuse.data.render import fonts
+from powermuse.data.render import fonts, wads
+from powermuse.data.render import plan as planning
 from powermuse.data.render.augment import Strength
 from powermuse.data.render.fonts import Font
 from powermuse.data.render.perform import roles
@@ -135,6 +137,45 @@ def test_another_plan_does_not_go_into_the_same_folder(whole, changes, complaint
     with pytest.raises(BadInput, match=complaint):
         render(plan(whole, 7, 9, **{"sound": True, **changes}))
     assert contents(whole) == before
+
+
+@pytest.fixture
+def freedoom(tmp_path, monkeypatch) -> Path:
+    """A WAD of one song in the place of freedoom's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(wads, "FOLDERS", (tmp_path / "doom",))
+    (tmp_path / "doom").mkdir()
+    path = tmp_path / "doom/freedoom1.wad"
+    path.write_bytes(wad(D_ONE=song()))
+    return path
+
+
+def test_other_songs_of_freedoom_do_not_go_into_the_same_folder(freedoom, tmp_path):
+    asked, found = plan(tmp_path / "set", 0, 3, kinds=("own", "freedoom")), fonts.at_hand("train")
+    planning.begin(asked, found)
+    before = contents(tmp_path / "set")
+    planning.begin(asked, found)
+    freedoom.write_bytes(wad(D_ONE=song(tempo_bpm=121)))
+    with pytest.raises(BadInput, match=r"was begun with sources_sha256\.freedoom \w{64}, now it is \w{64}"):
+        planning.begin(asked, found)
+    with pytest.raises(BadInput, match=r"was begun with sources .*'freedoom'.*, now it is \['own'\]"):
+        planning.begin(dataclasses.replace(asked, kinds=("own",)), found)
+    freedoom.unlink()
+    with pytest.raises(BadInput, match="apt-get install freedoom"):
+        planning.begin(asked, found)
+    assert contents(tmp_path / "set") == before
+
+
+def test_a_plan_of_before_tells_no_digests_of_sources_and_is_gone_on_with(freedoom, tmp_path):
+    asked, found = plan(tmp_path / "set", 0, 3, kinds=("own", "freedoom")), fonts.at_hand("train")
+    planning.begin(asked, found)
+    path = tmp_path / "set/train/plan.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "sources_sha256"}))
+    before = contents(tmp_path / "set")
+    for tempo_bpm in (121, 122):
+        freedoom.write_bytes(wad(D_ONE=song(tempo_bpm=tempo_bpm)))
+        planning.begin(asked, found)
+    assert contents(tmp_path / "set") == before  # nor does a run that learns from it find another plan
 
 
 def test_a_font_that_is_no_longer_there_is_named_with_its_command(whole, monkeypatch, tmp_path):

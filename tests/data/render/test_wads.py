@@ -1,9 +1,6 @@
-import io
-import struct
-
-import mido
 import pytest
 
+from data.render.small import song, wad
 from powermuse.data.render import midi, wads
 from powermuse.data.render.mappings import answerable
 from powermuse.data.render.programs import SPLITS
@@ -11,43 +8,17 @@ from powermuse.data.render.sources import Sources
 from powermuse.types import BadInput
 
 needs_freedoom = pytest.mark.skipif(not wads.installed(), reason=f"without freedoom: {wads.INSTALL}")
-BARS, TICKS = 16, 96
-
-
-def _song(tempo_bpm: float = 120, keys: tuple[int, ...] = (36, 42, 38, 42), silent_bars: tuple[int, ...] = ()) -> bytes:
-    """Sixteen bars of four quarters, in each one key after another in eighths, after a bar of which nothing is told."""
-    drums = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=round(60e6 / tempo_bpm))])
-    rest = 0
-    for i in range(BARS * 8):
-        if i // 8 in silent_bars:
-            rest += TICKS // 2
-            continue
-        drums.append(mido.Message("note_on", channel=9, note=keys[i % len(keys)], velocity=100, time=rest))
-        drums.append(mido.Message("note_off", channel=9, note=keys[i % len(keys)], time=TICKS // 2))
-        rest = 0
-    content = io.BytesIO()
-    mido.MidiFile(type=1, ticks_per_beat=TICKS, tracks=[drums]).save(file=content)
-    return content.getvalue()
-
-
-def _wad(**content: bytes) -> bytes:
-    body = b"".join(content.values())
-    entries, start = b"", 12
-    for name, piece in content.items():
-        entries += struct.pack("<ii8s", start, len(piece), name.encode())
-        start += len(piece)
-    return struct.pack("<4sii", b"PWAD", len(content), 12 + len(body)) + body + entries
 
 
 def test_the_lumps_of_a_wad():
-    wad = _wad(D_E1M1=b"MThd...", NOTHING=b"", LONGNAME=b"xyz")
-    assert list(wads.lumps(wad)) == [("D_E1M1", b"MThd..."), ("NOTHING", b""), ("LONGNAME", b"xyz")]
+    content = wad(D_E1M1=b"MThd...", NOTHING=b"", LONGNAME=b"xyz")
+    assert list(wads.lumps(content)) == [("D_E1M1", b"MThd..."), ("NOTHING", b""), ("LONGNAME", b"xyz")]
     with pytest.raises(BadInput, match="no WAD"):
         list(wads.lumps(b"MThd and more than twelve bytes"))
 
 
 def test_stretches_begin_with_a_bar_and_keep_the_songs_drums():
-    found = wads.stretches(midi.read(_song()), "family", "name")
+    found = wads.stretches(midi.read(song()), "family", "name")
     assert [r.name for r in found] == ["name bar 1", "name bar 5", "name bar 9"]
     for rhythm in found:
         assert (rhythm.bars, rhythm.tempo_bpm, rhythm.metre.name) == (8, 120, "4/4")
@@ -59,9 +30,9 @@ def test_stretches_begin_with_a_bar_and_keep_the_songs_drums():
 
 
 def test_stretches_without_drums_throughout_are_left_out():
-    assert [r.name for r in wads.stretches(midi.read(_song(silent_bars=(3,))), "f", "n")] == ["n bar 5", "n bar 9"]
-    assert not wads.stretches(midi.read(_song(keys=(42, 46))), "f", "n")
-    assert not wads.stretches(midi.read(_song(tempo_bpm=300)), "f", "n")
+    assert [r.name for r in wads.stretches(midi.read(song(silent_bars=(3,))), "f", "n")] == ["n bar 5", "n bar 9"]
+    assert not wads.stretches(midi.read(song(keys=(42, 46))), "f", "n")
+    assert not wads.stretches(midi.read(song(tempo_bpm=300)), "f", "n")
 
 
 def test_hats_alone_cannot_be_orchestrated():
@@ -71,11 +42,28 @@ def test_hats_alone_cannot_be_orchestrated():
 
 def test_a_wad_is_read_once_and_a_loop_is_one_rhythm(tmp_path, monkeypatch):
     path = tmp_path / "freedoom1.wad"
-    path.write_bytes(_wad(D_ONE=_song(), D_TWO=_song(), SOMETHING=b"else"))
+    path.write_bytes(wad(D_ONE=song(), D_TWO=song(), SOMETHING=b"else"))
     found = wads.songs([path], tmp_path / "kept")
     assert sum(map(len, found.values())) == 1
     monkeypatch.setattr(wads, "_stretches_of", lambda path: pytest.fail("read twice"))
     assert wads.songs([path], tmp_path / "kept") == found
+
+
+def test_the_digest_is_of_the_songs_alone(tmp_path, monkeypatch):
+    def digest(**content: bytes) -> str:
+        (tmp_path / "freedoom1.wad").write_bytes(wad(**content))
+        return wads.digest([tmp_path / "freedoom1.wad"], tmp_path / "kept")
+
+    first = digest(D_ONE=song(), TEXTURE=b"a wall")
+    assert digest(D_ONE=song(), TEXTURE=b"another wall") == first
+    other = digest(D_ONE=song(tempo_bpm=121), TEXTURE=b"a wall")
+    assert other != first and digest(D_TWO=song(), TEXTURE=b"a wall") != first
+    assert digest(D_ONE=song(), D_TWO=song()) != first
+    found = digest(D_ONE=song(), TEXTURE=b"walls")
+    monkeypatch.setattr(wads, "_digest_of", lambda path: pytest.fail("read twice"))
+    assert wads.digest([tmp_path / "freedoom1.wad"], tmp_path / "kept") == found == first
+    with pytest.raises(BadInput, match="apt-get install freedoom"):
+        wads.digest([], tmp_path / "kept")
 
 
 def test_where_freedoom_is_missing_the_message_says_how_to_get_it(monkeypatch, tmp_path):

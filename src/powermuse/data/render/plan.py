@@ -16,7 +16,7 @@ from powermuse.data.render.augment import Strength
 from powermuse.data.render.fonts import Found
 from powermuse.data.render.programs import Split
 from powermuse.data.render.score import TripletScore
-from powermuse.data.render.sources import CLEAN, MMA, Sources
+from powermuse.data.render.sources import CLEAN, MMA, Sources, digests
 from powermuse.data.render.synth import RATE_HZ
 from powermuse.data.render.triplets import compose
 from powermuse.data.shards import Header
@@ -25,6 +25,8 @@ from powermuse.types import BadInput
 
 _ABANDONED_S = 3600.0
 """Age at which what a process wrote aside is taken for a killed one's."""
+
+_DIGESTS = "sources_sha256"
 
 Compose = Callable[[int, Split, int, tuple[str, ...]], TripletScore]
 """The scores of a triplet by seed, split, index and kinds of sources."""
@@ -132,6 +134,8 @@ def _same_or_write(path: Path, now: dict[str, Any]) -> None:
         disk.write_text(path, json.dumps(now, indent=1))
     try:
         before = _flat(json.loads(path.read_text()))
+        if not any(key.startswith(f"{_DIGESTS}.") for key in before):  # begun before they were kept: no claim is made
+            now = {key: value for key, value in now.items() if key != _DIGESTS}
     except (ValueError, AttributeError) as error:
         raise BadInput(f"{path}: damaged ({error}); name another directory") from None
     new = _flat(json.loads(json.dumps(now)))
@@ -160,6 +164,7 @@ def _decides(plan: Plan, found: Sequence[Found]) -> dict[str, Any]:
         "fonts": {each.font.name: each.digest() for each in found},
         "licences": {each.font.name: each.font.licence for each in found},
         "sources": list(plan.kinds),
+        _DIGESTS: digests(plan.kinds),
         "strength": plan.strength._asdict(),
         "sound": plan.keeps_sound,
     }

@@ -1,6 +1,7 @@
 """What triplets of a split are drawn from; no family, song, cycle of chords or program is in two splits."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,6 +97,16 @@ class Sources:
                     return band, parts
         band = bands.draw(chance, styles.BAND_STYLES, program_set, taken)
         return band, bands.play(chance, band, chart, tempo_bpm)
+
+
+def digests(kinds: tuple[str, ...]) -> dict[str, str]:
+    """SHA-256 of what other packages give to the sources, by kind; nothing of our own. Raises BadInput for a missing
+    one."""
+    made: dict[str, Callable[[], str]] = {
+        FREEDOOM: lambda: wads.digest(wads.installed(), cache.folder()),
+        MMA: mma.digest,
+    }
+    return {kind: made[kind]() for kind in kinds if kind in made}
 
 
 def _present(kinds: tuple[str, ...]) -> list[str]:

@@ -46,8 +46,7 @@ def lumps(content: bytes) -> Iterator[Lump]:
 
 def songs(paths: list[Path], kept: Path) -> dict[Split, tuple[Rhythm, ...]]:
     """Stretches of drums of each split; all of a song are in one. Raises BadInput where there are no WADs."""
-    if not paths:
-        raise BadInput(f"freedoom's WADs are not in {FOLDERS[0]}: {INSTALL}")
+    _demand(paths)
     found: dict[Split, list[Rhythm]] = {split: [] for split in SPLITS}
     seen: set[tuple[Hit, ...]] = set()
     for path in paths:
@@ -60,6 +59,29 @@ def songs(paths: list[Path], kept: Path) -> dict[Split, tuple[Rhythm, ...]]:
     return {split: tuple(rhythms) for split, rhythms in found.items()}
 
 
+def digest(paths: list[Path], kept: Path) -> str:
+    """SHA-256 of all songs in WADs, whatever else is in them; read once, as their drums are. Raises BadInput where
+    there are no WADs."""
+    _demand(paths)
+    whole = hashlib.sha256()
+    for path in paths:
+        key = f"wad digest {path.name} {path.stat().st_size} {path.stat().st_mtime_ns}"
+        whole.update(cache.recall(kept, key, lambda path=path: _digest_of(path)).encode())  # type: ignore[misc]
+    return whole.hexdigest()
+
+
+def _demand(paths: list[Path]) -> None:
+    if not paths:
+        raise BadInput(f"freedoom's WADs are not in {FOLDERS[0]}: {INSTALL}")
+
+
+def _digest_of(path: Path) -> str:
+    whole = hashlib.sha256()
+    for lump in _songs_of(path):
+        whole.update(f"{lump.name} {len(lump.content)} ".encode() + lump.content)
+    return whole.hexdigest()
+
+
 def split_of(song: str) -> Split:
     """Six songs in ten are for training; decided by what is in the file, whatever its name."""
     part = chances.number(f"song {song}") % 10
@@ -68,11 +90,14 @@ def split_of(song: str) -> Split:
 
 def _stretches_of(path: Path) -> list[Any]:
     found = []
-    for lump in lumps(path.read_bytes()):
-        if lump.content[:4] == b"MThd":
-            digest = hashlib.sha256(lump.content).hexdigest()[:12]
-            found += [_to_json(r) for r in stretches(midi.read(lump.content), f"freedoom {digest}", lump.name)]
+    for lump in _songs_of(path):
+        identity = hashlib.sha256(lump.content).hexdigest()[:12]
+        found += [_to_json(r) for r in stretches(midi.read(lump.content), f"freedoom {identity}", lump.name)]
     return found
+
+
+def _songs_of(path: Path) -> list[Lump]:
+    return [lump for lump in lumps(path.read_bytes()) if lump.content[:4] == b"MThd"]
 
 
 def stretches(song: midi.Song, family: str, name: str) -> list[Rhythm]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from powermuse import recipe as recipes
 from powermuse.recipe import Recipe
+from powermuse.training.health import FAILED
 from powermuse.types import BadInput
 
 _QUARTERS = 4
@@ -29,6 +30,13 @@ class Curve(NamedTuple):
     values: tuple[float, ...]
 
 
+class Failure(NamedTuple):
+    """A number that is none, which ended a run: after which pair, and what was told of it."""
+
+    pair: int
+    told: str
+
+
 @dataclass(frozen=True)
 class Record:
     """What a run left behind. `clips` is the number of training clips, 0 where it is not known."""
@@ -37,15 +45,17 @@ class Record:
     train: dict[str, Curve]
     val: dict[str, Curve]
     clips: int = 0
+    failed: Failure | None = None
 
     @property
     def seen(self) -> int:
-        """Training pairs up to the last line of the log."""
-        return max((c.seen[-1] for curves in (self.train, self.val) for c in curves.values()), default=0)
+        """Training pairs up to the last line of the log, or to where a number ended the run: in its first step, say."""
+        failed = max(1, self.failed.pair) if self.failed else 0
+        return max([failed, *(c.seen[-1] for curves in (self.train, self.val) for c in curves.values())])
 
     @property
     def steps(self) -> int:
-        """Training steps up to the last line of the log."""
+        """Training steps up to there."""
         return self.seen // self.recipe.training.batch
 
     def weight(self, term: str) -> float:
@@ -105,7 +115,8 @@ def read(folder: str) -> Record:
         )
     recipe = recipes.load(str(run / "recipe.yaml"))
     lines = _lines(log) if log.is_file() else []
-    return Record(recipe, _curves(lines, "train"), _curves(lines, "val"), _clips(run / "data.json"))
+    clips, failed = _clips(run / "data.json"), _failed(run / FAILED)
+    return Record(recipe, _curves(lines, "train"), _curves(lines, "val"), clips, failed)
 
 
 def finite(values: Sequence[float]) -> list[float]:
@@ -142,6 +153,14 @@ def _curves(lines: list[dict[str, Any]], split: str) -> dict[str, Curve]:
             if name != "seen" and isinstance(value, int | float) and not isinstance(value, bool):
                 points.setdefault(name, []).append((line["seen"], float(value)))
     return {name: Curve(*zip(*found, strict=True)) for name, found in points.items()}
+
+
+def _failed(file: Path) -> Failure | None:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return Failure(int(content["pair"]), str(content["told"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _clips(file: Path) -> int:

@@ -37,17 +37,19 @@ TARGET_SPENT = 0.99
 
 
 def not_finite(record: Record) -> Ill | str:
-    """Values of the log that are no numbers."""
+    """Values of the log that are no numbers, and one that ended the run before it was logged."""
     bad = {
         f"{split}/{name}": curve.seen[next(i for i, v in enumerate(curve.values) if not math.isfinite(v))]
         for split, curves in (("train", record.train), ("val", record.val))
         for name, curve in curves.items()
         if len(finite(curve.values)) < len(curve.values)
     }
-    if not bad:
+    found = [f"not a number: {', '.join(f'{name} at pair {seen}' for name, seen in bad.items())}"] if bad else []
+    if record.failed is not None:
+        found.append(f"it ended the run: {record.failed.told}")
+    if not found:
         return "every value of the log is a finite number"
-    named = ", ".join(f"{name} at pair {seen}" for name, seen in bad.items())
-    return Ill(f"not a number: {named}", "learn more slowly", (_slower(record),))
+    return Ill("; ".join(found), "learn more slowly", (_slower(record),))
 
 
 def exploding(record: Record) -> Ill | str:
