@@ -80,7 +80,7 @@ class FileInfo:
     """Why it, or a part of it, was left out."""
     unreadable: bool = False
     place: str = ""
-    """Where it lay; of old data sets, as the digest, not known."""
+    """Which place it lay at, as `finished.place` has it; of old data sets, as the digest, not known."""
     digest: str = ""
     """SHA-256 of its content, where it could be read."""
 
