@@ -480,14 +480,19 @@ def test_the_command_tells_an_ill_run_what_to_do(clinic, tmp_path, capsys):
     assert "recipe.yaml" in lines[-1]
 
 
-def test_the_command_tells_of_a_number_that_ended_a_run_before_its_first_line(clinic, capsys):
+def test_the_command_tells_of_a_number_that_ended_a_run_before_it_was_logged(clinic, capsys):
     clinic("diverged")
-    run = clinic.folder / "diverged"
-    assert (run / "log.jsonl").read_text() == ""
-    assert main(["doctor", str(run)]) == 0
+    assert main(["doctor", str(clinic.folder / "diverged")]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("* numbers that are not")]
     assert line.startswith("* numbers that are not finite: it ended the run: pair 2: loss term ")
     assert line.endswith("the run stands at its start, with no checkpoint yet")
+
+
+def test_the_command_tells_of_a_number_that_ended_a_run_in_its_first_step(tmp_path, capsys):
+    run = write(tmp_path / "run", "")
+    (tmp_path / "run/failed.json").write_text('{"pair": 0, "told": "pair 0: a gradient"}')
+    assert main(["doctor", run]) == 0
+    assert "* numbers that are not finite: it ended the run: pair 0: a gradient\n" in capsys.readouterr().out
 
 
 def test_the_command_tells_a_healthy_run_what_was_checked_and_draws_it(clinic, tmp_path, capsys):
