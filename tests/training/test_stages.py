@@ -111,9 +111,16 @@ def test_a_run_without_a_whole_checkpoint_starts_from_them_again(data, model, tm
     settings = (PAIRS, f"training.begin_from={model}")
     train(data, tmp_path / "run", *settings)
     whole = end(tmp_path / "run")
-    for path in checkpoint.found(tmp_path / "run/checkpoints"):
+    kept = tmp_path / "run/checkpoints"
+    for path in checkpoint.found(kept):
         path.unlink()  # `whole` is a view of what was there
         path.write_bytes(b"broken")
+    log, trained = (tmp_path / "run/log.jsonl").read_bytes(), (tmp_path / "run/model.safetensors").read_bytes()
+    with pytest.raises(BadInput, match=f"nor is any before it; move {kept} away"):
+        train(data, tmp_path / "run", *settings)
+    assert (tmp_path / "run/log.jsonl").read_bytes() == log, "nothing is begun over what may be saved"
+    assert (tmp_path / "run/model.safetensors").read_bytes() == trained
+    kept.rename(tmp_path / "damaged")
     train(data, tmp_path / "run", *settings)
     assert same(end(tmp_path / "run"), whole)
     first, second = begun(tmp_path / "run")
