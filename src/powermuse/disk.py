@@ -1,12 +1,14 @@
-"""Writing files so that none is ever half there: aside, synced, renamed."""
+"""Writing files so that none is ever half there: aside, synced, renamed; and by one process at a time."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 _UNFINISHED = (".*.part*", ".tmp??????")
 """What `aside` writes to, and what safetensors in its turn writes to aside of that."""
@@ -47,6 +49,18 @@ def remove_unfinished(folder: Path) -> None:
     for pattern in _UNFINISHED:
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
+
+
+def locked(file: IO[Any], kind: int = fcntl.LOCK_EX) -> bool:
+    """Locks an open file until it is closed or its process is gone; False where another process has it, of this machine
+    or, where the file system shares locks, of another. Some file systems know no locks: then nobody is held off."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -230,7 +230,7 @@ def test_what_has_the_same_notes_is_told_before_it_is_composed_again(shop, tmp_p
     (model / "recipe.yaml").write_text(re.sub("steps: 2", "steps: 0", told))
     words = ["compose", *(str(shop / f"{name}.wav") for name in "ab"), "-o", str(tmp_path / "blend.wav")]
     assert main([*words, "--model", str(model), "--variations", "2", "--orchestration", "blocks"]) == 0
-    assert "note: 1 of these 2 blends have notes of their own" in capsys.readouterr().err
+    assert "note: 2 variations, but notes for 1 only" in capsys.readouterr().err
 
 
 def test_shares_beyond_one_keep_their_proportion():

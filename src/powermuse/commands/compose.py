@@ -140,7 +140,8 @@ def _compose(options: argparse.Namespace) -> int:
     if many:
         return _many(options, model)
     if options.variations > (distinct := _distinct(model.recipe)):
-        say(f"note: {distinct} of these {options.variations} blends have notes of their own; see --variations")
+        note = f"note: {options.variations} variations, but notes for {distinct} only: the others repeat them"
+        say(f"{note} (--help, --variations)")
     for seed, out in enumerate(outs, start=options.seed):
         _one(options, model, seed, out)
     return 0

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from powermuse import disk
 from powermuse.types import BadInput
 
 # `.plan.*` is what a directory may hold that is not begun yet. Never renamed, as `plan.json` is: another file of the
@@ -38,8 +39,7 @@ def only_writer_of_part(out: Path, number: int) -> Iterator[None]:
 def _take(held: ExitStack, path: Path, kind: int, complaint: str) -> None:
     try:
         file: IO[str] = held.enter_context(path.open("a+"))
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise BadInput(f"{complaint}; wait until it has ended, or name another directory") from None
-    except OSError:
+    except OSError:  # a part that is read alone, say: what is written to it will say why not
         return
+    if not disk.locked(file, kind):
+        raise BadInput(f"{complaint}; wait until it has ended, or name another directory")

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import uvicorn
 
+from powermuse import disk
 from powermuse.studio import app as apps
 from powermuse.studio.store import Store
-from powermuse.training import lock
 from powermuse.types import BadInput
 
 
@@ -58,11 +58,9 @@ def _serve(wanted: Wanted, say: Callable[[str], None]) -> None:
 def _alone(folder: Path) -> Iterator[None]:
     """While a folder has one studio: a second would take its unfinished blends for those of one that was killed."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ".studio"
-    if lock.is_held(path):
-        raise BadInput(f"{folder}: another studio works there; use that one, or another --folder")
-    with path.open("w") as file:
-        lock.hold(file)
+    with (folder / ".studio").open("w") as file:
+        if not disk.locked(file):
+            raise BadInput(f"{folder}: another studio works there; use that one, or another --folder")
         yield
 
 

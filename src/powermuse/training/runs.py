@@ -8,7 +8,7 @@ from typing import Any
 from powermuse import disk, recipe, registry
 from powermuse.data.shards import Header
 from powermuse.recipe import Recipe
-from powermuse.training import tracking
+from powermuse.training import lock, tracking
 from powermuse.training.tracking import flat
 from powermuse.types import BadInput
 
@@ -66,8 +66,10 @@ def known_triplets(folder: Path) -> tuple[int, ...]:
 
 
 def check_free(folder: Path) -> None:
-    """Raises BadInput where a folder holds something that is not a run."""
-    if folder.exists() and not (folder / _RECIPE).exists() and (not folder.is_dir() or any(folder.iterdir())):
+    """Raises BadInput where a folder holds something that is not a run; a lock alone is one that is just begun."""
+    if not folder.exists() or (folder / _RECIPE).exists():
+        return
+    if not folder.is_dir() or any(path.name != lock.OWNED for path in folder.iterdir()):
         raise BadInput(f"{folder}: exists and is not a run; name another directory for --run")
 
 

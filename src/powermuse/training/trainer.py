@@ -136,8 +136,9 @@ class Trainer:
     def _open(self, opened: Opened, held: ExitStack) -> None:
         """The first rank begins the run's folder and holds it, the others find it begun."""
         if self.parallel.first:
-            runs.open_run(self.run, self.recipe, opened.identity)
+            runs.check_run(self.run, self.recipe, opened.identity)  # before there is a folder
             held.enter_context(lock.own(self.run))
+            runs.open_run(self.run, self.recipe, opened.identity)
             disk.remove_unfinished(self._checkpoints)
             disk.remove_unfinished(self.run)
         self.parallel.wait()
