@@ -135,7 +135,7 @@ class Shown(NamedTuple):
     @classmethod
     def of(cls, folders: list[Triplets]) -> "Shown":
         """By their metres; invented rhythms, of which each metre has enough, as they come."""
-        found = [(folder, index) for folder in folders for index in folder.numbers if _is_known(folder, index)]
+        found = [(folder, index) for folder in folders for index in folder.numbers if is_known(folder, index)]
         told = (folder.origin(index) for folder, index in found)
         often_S = np.array(
             [1.0 if t["rhythm_family"].startswith("invented") else _OFTEN.get(t["rhythm_metre"], 1.0) for t in told]
@@ -178,7 +178,7 @@ def _example(
     return onsets_KT, chroma_PT, _widened(beats_2T), tempo_S, _key(triplets, index, role, turn)
 
 
-def _is_known(triplets: Triplets, index: int) -> bool:
+def is_known(triplets: Triplets, index: int) -> bool:
     """Whether the groove's beats are where it is told. A song may have been played into its file without a click: its
     bars there are nobody's, and its strokes lie anywhere between them."""
     if triplets.origin(index)["rhythm_source"] != FREEDOOM:
@@ -220,10 +220,11 @@ def test(triplets: Triplets, whole: bool) -> None:
             frames = _FRAMES if whole else _HEARD
             begin, score = int(chance.integers(_FRAMES - frames + 1)), triplets.score(index, role)
             clip = triplets.crops([index], [role], [begin], frames)
-            pulse = beatnet.hear(Features(clip.onsets_BKT, clip.chroma_BPT, clip.level_BT))[0]
-            found = grid.find(pulse)
+            heard = Features(clip.onsets_BKT, clip.chroma_BPT, clip.level_BT)
+            pulse = beatnet.hear(heard)[0]
+            found = grid.find(pulse, None, heard)
             rows.append((*_errors(found, score.beats, score.tempo_bpm, begin / FRAME_RATE_HZ), found.confidence))
-            known.append(role != "groove" or _is_known(triplets, index))
+            known.append(role != "groove" or is_known(triplets, index))
             wanted = _key(triplets, index, role)
             if wanted >= 0:
                 keys.append(_key_score(int(pulse.key_PM.argmax()), wanted))

@@ -11,6 +11,7 @@ import torch
 
 from powermuse.audio import beatnet, features, grid
 from powermuse.audio.beatnet import Pulse
+from powermuse.audio.features import Features
 from powermuse.audio.grid import Grid
 from powermuse.audio.retime import retimed
 from powermuse.audio.spectra import frame_count
@@ -70,23 +71,26 @@ class Alignment(NamedTuple):
 def listen(wav_CN: np.ndarray) -> Heard:
     """Tempo, bars and key of a sound [1, N] at 24 kHz, by its first half minute."""
     part = np.ascontiguousarray(wav_CN[:1, : round(LISTENS_S * features.SAMPLE_RATE_HZ)], np.float32)
-    pulse = _pulse(part)
+    pulse, heard = _pulse(part)
     tonic, mode = divmod(int(pulse.key_PM.argmax()), len(beatnet.MODES))
     seconds = wav_CN.shape[1] / features.SAMPLE_RATE_HZ
-    found = grid.find(pulse, seconds if seconds <= LISTENS_S else None)
+    found = grid.find(pulse, seconds if seconds <= LISTENS_S else None, heard)
     return Heard(found, tonic, beatnet.MODES[mode], float(pulse.key_PM.max()))
 
 
-def _pulse(wav_CN: np.ndarray) -> Pulse:
-    """What the net hears. A short sound is heard in the middle of itself, as a loop is: at its borders nothing would be
-    known of what comes before its first stroke and after its last."""
+def _pulse(wav_CN: np.ndarray) -> tuple[Pulse, Features]:
+    """What the net hears, and what it hears that in. A short sound is heard in the middle of itself, as a loop is: at
+    its borders nothing would be known of what comes before its first stroke and after its last."""
     samples = wav_CN.shape[1]
     if samples > _SHORT_S * features.SAMPLE_RATE_HZ:
-        return beatnet.hear(features.extract(torch.from_numpy(wav_CN)))[0]
-    pulse = beatnet.hear(features.extract(torch.from_numpy(np.tile(wav_CN, 3))))[0]
+        heard = features.extract(torch.from_numpy(wav_CN))
+        return beatnet.hear(heard)[0], heard
+    heard = features.extract(torch.from_numpy(np.tile(wav_CN, 3)))
+    pulse = beatnet.hear(heard)[0]
     begin, frames = round(samples / features.HOP_SAMPLES), frame_count(samples, features.HOP_SAMPLES)
-    beat_T, downbeat_T = (x_T[begin : begin + frames] for x_T in (pulse.beat_T, pulse.downbeat_T))
-    return pulse._replace(beat_T=beat_T, downbeat_T=downbeat_T)
+    middle = slice(begin, begin + frames)
+    beat_T, downbeat_T = pulse.beat_T[middle], pulse.downbeat_T[middle]
+    return pulse._replace(beat_T=beat_T, downbeat_T=downbeat_T), Features(*(x[..., middle] for x in heard))
 
 
 def turned(heard: Heard, seconds: float, tempo_bpm: float, beats_per_bar: int, semitones: int = 0) -> Turned:

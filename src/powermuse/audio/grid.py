@@ -4,15 +4,19 @@ A clip that is to be put on another's bars has one tempo, or nearly so: of all g
 minute, and of bars of three and four of them, the likeliest is taken. What a grid says is that there are beats and
 downbeats where it has them, each for the logarithm of the odds that the net gives it, and a tempo, for the logarithm of
 what the net gives that (as of a bar pointer model whose tempo does not change: Whiteley, Cemgil & Godsill, ISMIR 2006).
+Of the likeliest grids the one is taken that fits the clip best as `barnet` hears it, beat by beat, and so are its bars.
 """
 
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from powermuse.audio import beatnet
+from powermuse.audio import barnet, beatnet, downbeats
+from powermuse.audio.barnet import Beats
 from powermuse.audio.beatnet import Pulse
 from powermuse.audio.clock import FRAME_RATE_HZ
+from powermuse.audio.downbeats import METRES, Downs
+from powermuse.audio.features import Features
 
 SLOWEST_BPM, FASTEST_BPM = 40.0, 240.0
 _COARSE_FRAMES, _FINE_FRAMES = 2.0, 0.25
@@ -31,11 +35,10 @@ _TEMPO_WEIGHT = 4.0
 _REACH_FRAMES = 3
 """A beat 40 ms from a grid's is met a quarter, one at its very place whole: of two grids that meet all the nearer."""
 _PEAK_FRAMES = 3
-BARS = (3, 4)
-"""Beats of a bar that are looked for: bars of two are taken two at a time, bars of six as two of three."""
-_AT_THE_BEGINNING_S = 0.07
-_FROM_THE_BEGINNING = 0.7
-"""What is cut out of music begins with a bar oftener than not: so much is added to a grid that says so."""
+_WITHIN = 40.0
+"""How much less likely than the likeliest a grid may be that is still looked at."""
+_FITS_WEIGHT = 6.0
+"""What it counts how well a grid fits, beside its odds (`bench/align.py`)."""
 _OFF_BEATS = 0.1
 """How far from whole beats the length of a loop may seem to be."""
 _NEARLY = 0.7
@@ -68,22 +71,22 @@ class Grid(NamedTuple):
         return self.beats_per_bar * 60.0 / self.tempo_bpm
 
 
-def find(pulse: Pulse, seconds: float | None = None) -> Grid:
+def find(pulse: Pulse, seconds: float | None = None, heard: Features | None = None) -> Grid:
     """The grid of a clip of at least a few beats. `seconds`: how long the clip is exactly, where all of it was heard;
-    one that is whole bars long is taken for a loop, its tempo for what makes it so."""
-    beat_T, downbeat_T = _log_odds(pulse.beat_T), _log_odds(pulse.downbeat_T)
-    near_T, downs_T = _within(beat_T), _within(downbeat_T)
-    likeliest = max(_likely(near_T, pulse.tempo_S), key=lambda comb: comb.score + _bars(downs_T, comb, None).score)
+    one that is whole bars long is taken for a loop, its tempo for what makes it so. `heard`: what the pulse was heard
+    in (a batch of one, as many frames); without it grid and bars are chosen by the pulse alone."""
+    near_T = _within(_log_odds(pulse.beat_T))
+    downs = Downs(_within(_log_odds(pulse.downbeat_T)), heard)
     clear = _Clear(peaks_T := _peaks(pulse.beat_T), _within_reach(peaks_T))
-    placed, of_placed = _finely(likeliest, clear)
-    bar = _bars(downs_T, placed, None)  # however many beats are counted in it, it begins where it begins
+    placed, of_placed = _placed(_likely(near_T, pulse.tempo_S), near_T, downs, clear)
+    bar = downbeats.likeliest(downs, _beats(placed))  # however many beats are counted in it, it begins where it begins
     chosen, confidence = _finely(_counted(placed, clear, pulse.tempo_S), clear)
     if _splits_bars(placed, chosen, bar.beats, seconds):
         chosen, confidence = placed, of_placed
     loop = None if seconds is None else _as_loop(chosen, confidence, clear, seconds)
-    if loop is not None:
+    if seconds is not None and loop is not None:
         chosen, confidence = loop, min(1.0, confidence + _FOR_A_LOOP)
-        bar = _bars(downs_T, loop, seconds)
+        bar = downbeats.of_loop(downs, _beats(loop), round(loop.tempo_bpm * seconds / 60.0))
     beats = round(len(pulse.beat_T) / FRAME_RATE_HZ * chosen.tempo_bpm / 60.0)
     few = min(1.0, beats / _FEW_BEATS)  # one stroke lies on every grid, two on many
     return Grid(float(chosen.tempo_bpm), bar.beats, bar.first / FRAME_RATE_HZ, few * confidence)
@@ -102,14 +105,6 @@ class _Clear(NamedTuple):
 
     peaks_T: np.ndarray
     near_T: np.ndarray
-
-
-class _Bar(NamedTuple):
-    """Beats of a bar, the first downbeat in frames, and the logarithm of the odds of all downbeats."""
-
-    beats: int
-    first: float
-    score: float
 
 
 def _log_odds(chance_T: np.ndarray) -> np.ndarray:
@@ -137,6 +132,31 @@ def _likely(near_T: np.ndarray, tempo_S: np.ndarray) -> list[_Comb]:
         if len(kept) == _LIKELY:
             break
     return kept
+
+
+def _placed(combs: list[_Comb], near_T: np.ndarray, downs: Downs, clear: _Clear) -> tuple[_Comb, float]:
+    """The likeliest comb, with its bars, at its very place, and its F-measure; where the clip is there, the one that
+    fits it best of those that are likely, each and half a beat later."""
+    combs = [comb._replace(score=comb.score + downbeats.odds(downs, _beats(comb))) for comb in combs]
+    most = max(comb.score for comb in combs)
+    heard = downs.heard
+    if heard is None:
+        return _finely(next(comb for comb in combs if comb.score == most), clear)
+    found = [_finely(comb, clear) for comb in combs if comb.score >= most - _WITHIN]
+    found += [_later(comb, near_T, clear) for comb, _ in found]
+    return max(found, key=lambda each: each[0].score + _FITS_WEIGHT * barnet.hear(heard, _beats(each[0])).fits)
+
+
+def _later(comb: _Comb, near_T: np.ndarray, clear: _Clear) -> tuple[_Comb, float]:
+    """The same beats half a beat later, with their odds and their F-measure."""
+    later = comb._replace(phase=(comb.phase + 0.5 * _period(comb)) % _period(comb))
+    later = later._replace(score=comb.score + _met(near_T, later) - _met(near_T, comb))
+    return later, float(_f_measures(clear, later.tempo_bpm, np.array([later.phase]))[0])
+
+
+def _met(near_T: np.ndarray, comb: _Comb) -> float:
+    """The odds of its beats."""
+    return float(downbeats.at(near_T, _beats(comb)).sum())
 
 
 def _counted(comb: _Comb, clear: _Clear, tempo_S: np.ndarray) -> _Comb:
@@ -219,7 +239,7 @@ def _as_loop(best: _Comb, confidence: float, clear: _Clear, seconds: float) -> _
     if beats == 0 or abs(best.tempo_bpm * seconds / 60.0 - beats) > _OFF_BEATS:
         return None
     exact_bpm = 60.0 * beats / seconds
-    times = next((times for times in (1, 2) if any(times * beats % n == 0 for n in BARS)), 0)
+    times = next((times for times in (1, 2) if any(times * beats % n == 0 for n in METRES)), 0)
     if not times or times * exact_bpm > FASTEST_BPM:
         return None
     # What is heard just before the end of a loop is its first stroke.
@@ -228,28 +248,15 @@ def _as_loop(best: _Comb, confidence: float, clear: _Clear, seconds: float) -> _
     return best._replace(tempo_bpm=times * exact_bpm, phase=0.0) if met >= _NEARLY * confidence else None
 
 
-def _bars(near_T: np.ndarray, comb: _Comb, loop_s: float | None) -> _Bar:
-    """The likeliest bars of beats; a loop of so many seconds is whole bars, and begins with one."""
-    period, phase = 60.0 * FRAME_RATE_HZ / comb.tempo_bpm, comb.phase
-    if period - phase <= _REACH_FRAMES:  # a beat a moment before the clip begins is that of its beginning
-        phase -= period
-    places_B = (phase + period * np.arange(max(1, int((len(near_T) - 1 - phase) / period) + 1))).round()
-    odds_B = near_T[places_B.astype(np.int64).clip(0, len(near_T) - 1)]
-    count = 0 if loop_s is None else round(comb.tempo_bpm * loop_s / 60.0)
-    at_the_beginning = phase <= _AT_THE_BEGINNING_S * FRAME_RATE_HZ
-    return max(
-        (
-            _Bar(
-                beats,
-                max(0.0, phase + first * period),
-                float(odds_B[first::beats].sum()) + _FROM_THE_BEGINNING * (first == 0 and at_the_beginning),
-            )
-            for beats in BARS
-            if count % beats == 0
-            for first in range(min(beats, len(odds_B)) if loop_s is None else 1)
-        ),
-        key=lambda found: found.score,
-    )
+def _period(comb: _Comb) -> float:
+    return 60.0 * FRAME_RATE_HZ / comb.tempo_bpm
+
+
+def _beats(comb: _Comb) -> Beats:
+    """The beats of a comb in the clip; one a moment before the clip begins is that of its beginning."""
+    period = _period(comb)
+    first = comb.phase % period
+    return Beats(first - period if period - first <= _REACH_FRAMES else first, period)
 
 
 def _peaks(chance_T: np.ndarray) -> np.ndarray:
