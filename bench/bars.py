@@ -89,15 +89,17 @@ class Known(NamedTuple):
     @property
     def often_C(self) -> np.ndarray:
         """How often each is shown: roles and metres as often as they are to be."""
-        often_C = np.array(list(_ROLES.values()))[self.role_C]
+        of_role_C, often_C = np.array(list(_ROLES.values()))[self.role_C], np.zeros(len(self.role_C))
         for beats, share in _METRES.items():
-            often_C[self.beats_C == beats] *= share / often_C[self.beats_C == beats].sum()
+            such_C = self.beats_C == beats
+            if such_C.any():
+                often_C[such_C] = share * of_role_C[such_C] / of_role_C[such_C].sum()
         found: np.ndarray = often_C / often_C.sum()
         return found
 
 
 class Example(NamedTuple):
-    """Rows of a grid, which of `BARS` are right, rows of a wrong grid, and whether the first is to be found."""
+    """Rows of a grid, which of `BARS` are right, rows of a wrong one, and whether the right one is to fit better."""
 
     rows_NR: np.ndarray
     right_H: np.ndarray
@@ -179,6 +181,8 @@ class Maker:
         known, chance, count = self.known, self.chance, len(strokes)
         bar = int(known.beats_C[clip])
         role = int(chance.choice([0, 0, 1])) if known.role_C[clip] == 0 else 0
+        if not len(self.alike[bar, role]):
+            return strokes, chords
         other = int(chance.choice(self.alike[bar, role]))
         period = 60.0 * FRAME_RATE_HZ / float(known.tempo_C[other])
         most = int(_FRAMES / period) - count - bar - 1
@@ -195,7 +199,8 @@ class Maker:
         return strokes + loud * along, chords
 
     def _wrong(self, beats: Beats) -> Beats:
-        """Beats beside the beats, or at a wrong tempo."""
+        """Beats beside the beats, or at a wrong tempo; nobody plays along with them, and they are steadier than the
+        right ones (pairs that are fairer in both made no better net: LOG.md)."""
         chance = self.chance
         if chance.random() < 0.5:
             return beats._replace(first=(beats.first + beats.period * float(chance.choice(_AWAY))) % beats.period)

@@ -25,6 +25,24 @@ def drums(seconds: float, seed: int = 0, level_db: float = -20.0) -> np.ndarray:
     return _at_level(wav[:samples], level_db)
 
 
+def rock(seconds: float, tempo_bpm: float, late_beats: float = 0.0) -> np.ndarray:
+    """A kick on one and twice after, a snare on two and four, hats on eighths; the first bar begins so late."""
+    random = np.random.default_rng(0)
+    time_s = np.arange(RATE_HZ // 4) / RATE_HZ
+    kick = np.sin(2 * np.pi * (50.0 * time_s + 2.1 * (1 - np.exp(-time_s / 0.03)))) * np.exp(-time_s / 0.08)
+    noise, body = random.standard_normal(len(time_s)), np.sin(2 * np.pi * 190.0 * time_s)
+    snare = (0.5 * noise + 0.4 * body) * np.exp(-time_s / 0.05)
+    hat = 0.15 * np.diff(random.standard_normal(len(time_s) + 1)) * np.exp(-time_s / 0.02)
+    samples, beat = round(seconds * RATE_HZ), 60.0 / tempo_bpm * RATE_HZ
+    wav = np.zeros(samples + RATE_HZ)
+    for bar in range(-1, int(samples / beat / 4) + 1):
+        for stroke, places in ((kick, (0.0, 1.75, 2.5)), (snare, (1.0, 3.0)), (hat, np.arange(0.0, 4.0, 0.5))):
+            for at in (round((4 * bar + late_beats + place) * beat) for place in places):
+                if 0 <= at < samples:
+                    wav[at : at + len(stroke)] += stroke
+    return _at_level(wav[:samples], -20.0)
+
+
 def chords(seconds: float, seed: int = 0, level_db: float = -20.0) -> np.ndarray:
     """Triads of 2 s with four harmonics and soft edges."""
     random = np.random.default_rng([seed, 2])

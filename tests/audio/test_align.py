@@ -129,3 +129,11 @@ def test_the_tempo_and_the_bars_of_a_drum_beat_are_heard(tempo_bpm):
 
 def test_the_bars_of_an_alignment_are_told_in_seconds():
     assert Bars(90.0, 3).seconds == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("seconds", [0.7, 4.0, 12.0])
+def test_of_a_sound_as_many_frames_are_heard_as_it_has(seconds):
+    """A short one is heard three times over, and its middle is told."""
+    pulse, known = align._pulse(clicks(list(np.arange(0.0, seconds, 0.5)), seconds))
+    assert len(pulse.beat_T) == len(pulse.downbeat_T) == math.ceil(seconds * 75)
+    assert {x.shape[-1] for x in known} == {math.ceil(seconds * 75)}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bars_of_rock import groove
 from powermuse.audio import beatnet, grid
 from powermuse.audio.beatnet import Pulse
 from powermuse.audio.clock import FRAME_RATE_HZ
@@ -157,3 +158,19 @@ def test_where_nothing_is_heard_nothing_is_sure():
 def test_the_bars_of_a_grid_are_told_in_seconds():
     found = grid.Grid(120.0, 4, 0.5, 0.9)
     assert found.bar_s == pytest.approx(2.0)
+
+
+def test_of_grids_that_are_as_likely_the_clip_tells_which_fits():
+    """Off beats are a little clearer than the beats; what sounds says which is which, and which is the first."""
+    on, off = pulse(112.5), pulse(112.5, first_s=30.0 / 112.5)
+    beat_T = np.maximum(0.49 / 0.9 * on.beat_T, 0.7 / 0.9 * off.beat_T)
+    unclear = Pulse(beat_T, np.full(FRAMES, 0.05), ANY_TEMPO, KEYS)
+    beat_s = 60.0 / 112.5
+    by_ear = grid.find(unclear, None, groove(112.5, 1.0))
+    assert by_ear.downbeat_s == pytest.approx(beat_s, abs=0.03)
+    assert grid.find(unclear).downbeat_s % beat_s == pytest.approx(beat_s / 2, abs=0.03), "the pulse alone"
+
+
+def test_a_pulse_of_another_clip_is_refused():
+    with pytest.raises(ValueError, match="of 900 frames"):
+        grid.find(pulse(100.0), None, groove(100.0, frames=800))

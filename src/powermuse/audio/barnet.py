@@ -20,10 +20,10 @@ from powermuse.audio.features import Features
 
 TICKS = 12
 """Parts of a beat: sixteenths and triplets have each a whole number of them."""
-BARS = ((3, 0), (3, 1), (3, 2), (4, 0), (4, 1), (4, 2), (4, 3))
+METRES = (3, 4)
+"""Beats of a bar that are looked for: bars of two are taken two at a time, bars of six as two of three."""
+BARS = tuple((beats, first) for beats in METRES for first in range(beats))
 """What may be: beats of a bar, and which beat of the grid, from 0, is the first of one."""
-_CHANNEL_OF = {3: 0, 4: 1}
-"""Of the metres, among what the net tells of each beat."""
 _LAGS = 8
 """Beats away that a beat is compared with, in either direction."""
 _TONES = 12
@@ -68,8 +68,8 @@ class BarNet(nn.Module):
         super().__init__()
         self.inward = nn.Conv1d(ROWS, _CHANNELS, 1)
         self.layers = nn.ModuleList(_Layer(dilation, dropout) for dilation in _DILATIONS)
-        self.outward = nn.Conv1d(_CHANNELS, 2, 1)
-        self.metre = nn.Linear(_CHANNELS, 2)
+        self.outward = nn.Conv1d(_CHANNELS, len(METRES), 1)
+        self.metre = nn.Linear(_CHANNELS, len(METRES))
         self.fits = nn.Linear(_CHANNELS, 1)
 
     def forward(self, rows_BNR: Tensor, there_BN: Tensor) -> Heads:
@@ -105,9 +105,9 @@ def _of_bars(first_B2N: Tensor, metre_B2: Tensor) -> Tensor:
     """[B, 7]: what speaks for each of `BARS`: its first beats against all beats, and its metre."""
     found = []
     for beats, first in BARS:
-        of_metre_BN = first_B2N[:, _CHANNEL_OF[beats]]
+        of_metre_BN = first_B2N[:, METRES.index(beats)]
         against_B = of_metre_BN[:, first::beats].sum(dim=-1) - of_metre_BN.sum(dim=-1) / beats
-        found.append(against_B + metre_B2[:, _CHANNEL_OF[beats]])
+        found.append(against_B + metre_B2[:, METRES.index(beats)])
     return torch.stack(found, dim=1)
 
 
@@ -138,11 +138,13 @@ def chords(chroma_PT: np.ndarray, beats: Beats, count: int) -> np.ndarray:
 
 def _summed(x_RT: np.ndarray, borders: np.ndarray) -> np.ndarray:
     """The sum of each row from one border to the next, in frames; 0 beyond the ends."""
-    sums_RT = np.concatenate([np.zeros((len(x_RT), 1), np.float32), x_RT.cumsum(axis=1, dtype=np.float32)], axis=1)
+    sums_RT = np.concatenate([np.zeros((len(x_RT), 1)), x_RT.cumsum(axis=1, dtype=np.float64)], axis=1)
     inside = borders.clip(0.0, x_RT.shape[1])
     whole = np.floor(inside).astype(np.int64).clip(0, x_RT.shape[1] - 1)
-    part = (inside - whole).astype(np.float32)
-    found: np.ndarray = np.diff(sums_RT[:, whole] * (1.0 - part) + sums_RT[:, whole + 1] * part, axis=1)
+    part = inside - whole
+    found_RE = np.diff(sums_RT[:, whole] * (1.0 - part) + sums_RT[:, whole + 1] * part, axis=1)
+    # What a sum of much and a sum of as much differ by may lie below nothing by a rounding.
+    found: np.ndarray = found_RE.clip(0.0).astype(np.float32)
     return found
 
 

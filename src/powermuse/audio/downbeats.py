@@ -9,8 +9,8 @@ from powermuse.audio.barnet import BARS, Beats
 from powermuse.audio.clock import FRAME_RATE_HZ
 from powermuse.audio.features import Features
 
-METRES = (3, 4)
-"""Beats of a bar that are looked for: bars of two are taken two at a time, bars of six as two of three."""
+_LEAST_AFTER = 0.5
+"""So much of a beat lies behind the first downbeat of a clip, or nobody could hear that it is one."""
 _ODDS_WEIGHT = 0.2
 """What odds count beside what is heard from beat to beat (`bench/align.py`)."""
 _AT_THE_BEGINNING_S = 0.07
@@ -36,11 +36,12 @@ class Bar(NamedTuple):
 
 def likeliest(downs: Downs, beats: Beats) -> Bar:
     """The likeliest bars of a clip."""
+    frames = len(downs.odds_T)
     begins = abs(beats.first) <= _AT_THE_BEGINNING_S * FRAME_RATE_HZ
     may_be = [
         Bar(metre, max(0.0, beats.first + first * beats.period), score + _FROM_THE_BEGINNING * (begins and first == 0))
         for (metre, first), score in zip(BARS, _scores(downs, beats), strict=True)
-        if first < beats.count(len(downs.odds_T))
+        if first == 0 or beats.first + (first + _LEAST_AFTER) * beats.period <= frames
     ]
     return max(may_be, key=lambda bar: bar.score)
 
@@ -76,5 +77,5 @@ def _scores(downs: Downs, beats: Beats) -> list[float]:
 
 
 def _of_bars(odds_N: np.ndarray) -> np.ndarray:
-    """[7]: the odds of the first beats of each of `BARS`."""
-    return np.array([odds_N[first::metre].sum() for metre, first in BARS])
+    """[7]: the odds of the first beats of each of `BARS`; what has none is no bar."""
+    return np.array([odds_N[first::metre].sum() if first < len(odds_N) else -np.inf for metre, first in BARS])

@@ -12,10 +12,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from powermuse.audio import barnet, beatnet, downbeats
-from powermuse.audio.barnet import Beats
+from powermuse.audio.barnet import METRES, Beats
 from powermuse.audio.beatnet import Pulse
 from powermuse.audio.clock import FRAME_RATE_HZ
-from powermuse.audio.downbeats import METRES, Downs
+from powermuse.audio.downbeats import Downs
 from powermuse.audio.features import Features
 
 SLOWEST_BPM, FASTEST_BPM = 40.0, 240.0
@@ -37,6 +37,8 @@ _REACH_FRAMES = 3
 _PEAK_FRAMES = 3
 _WITHIN = 40.0
 """How much less likely than the likeliest a grid may be that is still looked at."""
+_LEAST_FRAMES = 240
+"""Of a shorter clip, as `barnet` never learnt of one, the pulse alone decides."""
 _FITS_WEIGHT = 6.0
 """What it counts how well a grid fits, beside its odds (`bench/align.py`)."""
 _OFF_BEATS = 0.1
@@ -74,9 +76,13 @@ class Grid(NamedTuple):
 def find(pulse: Pulse, seconds: float | None = None, heard: Features | None = None) -> Grid:
     """The grid of a clip of at least a few beats. `seconds`: how long the clip is exactly, where all of it was heard;
     one that is whole bars long is taken for a loop, its tempo for what makes it so. `heard`: what the pulse was heard
-    in (a batch of one, as many frames); without it grid and bars are chosen by the pulse alone."""
+    in (a batch of one, as many frames); without it, and of less than 3.2 s, grid and bars are chosen by the
+    pulse alone. Raises ValueError where it is another number of clips or frames."""
+    if heard is not None and heard.onsets_BKT[:, 0].shape != (1, len(pulse.beat_T)):
+        raise ValueError(f"a pulse of {len(pulse.beat_T)} frames for onsets {tuple(heard.onsets_BKT.shape)}")
     near_T = _within(_log_odds(pulse.beat_T))
-    downs = Downs(_within(_log_odds(pulse.downbeat_T)), heard)
+    by_ear = heard if len(pulse.beat_T) >= _LEAST_FRAMES else None
+    downs = Downs(_within(_log_odds(pulse.downbeat_T)), by_ear)
     clear = _Clear(peaks_T := _peaks(pulse.beat_T), _within_reach(peaks_T))
     placed, of_placed = _placed(_likely(near_T, pulse.tempo_S), near_T, downs, clear)
     bar = downbeats.likeliest(downs, _beats(placed))  # however many beats are counted in it, it begins where it begins
@@ -137,26 +143,27 @@ def _likely(near_T: np.ndarray, tempo_S: np.ndarray) -> list[_Comb]:
 def _placed(combs: list[_Comb], near_T: np.ndarray, downs: Downs, clear: _Clear) -> tuple[_Comb, float]:
     """The likeliest comb, with its bars, at its very place, and its F-measure; where the clip is there, the one that
     fits it best of those that are likely, each and half a beat later."""
-    combs = [comb._replace(score=comb.score + downbeats.odds(downs, _beats(comb))) for comb in combs]
-    most = max(comb.score for comb in combs)
+    score_C = [comb.score + downbeats.odds(downs, _beats(comb)) for comb in combs]
     heard = downs.heard
     if heard is None:
-        return _finely(next(comb for comb in combs if comb.score == most), clear)
-    found = [_finely(comb, clear) for comb in combs if comb.score >= most - _WITHIN]
+        return _finely(combs[int(np.argmax(score_C))], clear)
+    likely = [comb for comb, score in zip(combs, score_C, strict=True) if score >= max(score_C) - _WITHIN]
+    found = [_finely(comb, clear) for comb in likely]
     found += [_later(comb, near_T, clear) for comb, _ in found]
-    return max(found, key=lambda each: each[0].score + _FITS_WEIGHT * barnet.hear(heard, _beats(each[0])).fits)
+
+    def speaks_for(each: tuple[_Comb, float]) -> float:
+        comb, beats = each[0], _beats(each[0])
+        return comb.score + downbeats.odds(downs, beats) + _FITS_WEIGHT * barnet.hear(heard, beats).fits
+
+    return max(found, key=speaks_for)
 
 
 def _later(comb: _Comb, near_T: np.ndarray, clear: _Clear) -> tuple[_Comb, float]:
-    """The same beats half a beat later, with their odds and their F-measure."""
+    """The same beats half a beat later, with the odds of these and their F-measure."""
     later = comb._replace(phase=(comb.phase + 0.5 * _period(comb)) % _period(comb))
-    later = later._replace(score=comb.score + _met(near_T, later) - _met(near_T, comb))
-    return later, float(_f_measures(clear, later.tempo_bpm, np.array([later.phase]))[0])
-
-
-def _met(near_T: np.ndarray, comb: _Comb) -> float:
-    """The odds of its beats."""
-    return float(downbeats.at(near_T, _beats(comb)).sum())
+    gained = downbeats.at(near_T, _beats(later)).sum() - downbeats.at(near_T, _beats(comb)).sum()
+    met = _f_measures(clear, later.tempo_bpm, np.array([later.phase]))[0]
+    return later._replace(score=comb.score + float(gained)), float(met)
 
 
 def _counted(comb: _Comb, clear: _Clear, tempo_S: np.ndarray) -> _Comb:
