@@ -227,6 +227,14 @@ def test_a_sound_is_taken_off_the_shelf_and_what_was_made_of_it_stays(tab, files
     assert tab.is_enabled("#harmony .away")
 
 
+def test_a_sound_whose_turn_is_over_before_it_began_is_no_fault(tab, files):
+    brought(tab, files)
+    composed(tab)
+    tab.evaluate("() => document.querySelectorAll('#hear [data-heard]').forEach((button) => button.click())")
+    tab.wait_for_function("() => document.querySelector('#hear audio[data-name=blend]').currentTime > 0.1")
+    assert playing(tab) == ["blend"]
+
+
 def test_history_and_its_settings_are_there_after_a_reload(tab, files):
     brought(tab, files)
     tab.fill("[name=seed]", "17")

@@ -68,13 +68,18 @@ export class Result {
     this.stop();
     this.now = name;
     this.playing.currentTime = place >= (this.playing.duration || Infinity) ? 0 : place;
-    this.playing.play();
+    this.begin();
     this.pressed();
+  }
+
+  // A sound whose turn is over before it has begun is no fault.
+  begin() {
+    this.playing.play().catch((error) => { if (error.name !== "AbortError") throw error; });
   }
 
   pause() {
     if (!this.blend) return;
-    if (this.playing.paused) this.playing.play();
+    if (this.playing.paused) this.begin();
     else this.playing.pause();
     this.pressed();
   }
