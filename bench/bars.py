@@ -24,7 +24,7 @@ from powermuse.audio.clock import FRAME_RATE_HZ
 from powermuse.data.triplets import Triplets
 
 _BATCH, _WARMUP, _DROPOUT, _DECAY = 32, 100, 0.1, 0.02
-_FRAMES, _LEAST_FRAMES = 1200, 240
+_FRAMES = 1200
 _ROLES = {"groove": 0.5, "harmony": 0.35, "truth.0": 0.15}
 """Clips of a triplet, and how often each is shown."""
 _METRES = {4: 0.66, 3: 0.18, 2: 0.16}
@@ -138,7 +138,7 @@ class Maker:
         tempo_bpm, bar = float(known.tempo_C[clip]), int(known.beats_C[clip])
         counted = self._counted(tempo_bpm, bar)
         period, bar = 60.0 * FRAME_RATE_HZ / (tempo_bpm * counted), round(bar * counted)
-        frames = int(np.exp(chance.uniform(np.log(_LEAST_FRAMES), np.log(_FRAMES + 1))))
+        frames = int(np.exp(chance.uniform(np.log(barnet.LEAST_FRAMES), np.log(_FRAMES + 1))))
         begin = int(chance.integers(_FRAMES - frames + 1))
         onsets_KT = self._shaken(known.onsets_CKT[clip, :, begin : begin + frames])
         chroma_PT = known.chroma_CPT[clip, :, begin : begin + frames].astype(np.float32)
@@ -199,8 +199,7 @@ class Maker:
         return strokes + loud * along, chords
 
     def _wrong(self, beats: Beats) -> Beats:
-        """Beats beside the beats, or at a wrong tempo; nobody plays along with them, and they are steadier than the
-        right ones (pairs that are fairer in both made no better net: LOG.md)."""
+        """Beats beside the beats, or at a wrong tempo, of the clip as it is: nobody plays along."""
         chance = self.chance
         if chance.random() < 0.5:
             return beats._replace(first=(beats.first + beats.period * float(chance.choice(_AWAY))) % beats.period)

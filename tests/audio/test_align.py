@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from powermuse.audio import align
+import sounds
+from powermuse.audio import align, grid
 from powermuse.audio.align import Bars, Heard, Turned
 from powermuse.audio.grid import Grid
 from powermuse.audio.retime import retimed
@@ -137,3 +138,11 @@ def test_of_a_sound_as_many_frames_are_heard_as_it_has(seconds):
     pulse, known = align._pulse(clicks(list(np.arange(0.0, seconds, 0.5)), seconds))
     assert len(pulse.beat_T) == len(pulse.downbeat_T) == math.ceil(seconds * 75)
     assert {x.shape[-1] for x in known} == {math.ceil(seconds * 75)}
+
+
+def test_bars_are_heard_in_the_sound_and_not_by_the_pulse_alone():
+    """Of these uneven drums, whose pattern of a bar begins at once, the pulse alone takes the second beat for the
+    first."""
+    wav_1N = sounds.drums(8.0, 1).astype(np.float32)
+    assert align.listen(wav_1N).grid.downbeat_s == pytest.approx(0.0, abs=0.07)
+    assert grid.find(align._pulse(wav_1N)[0], 8.0).downbeat_s == pytest.approx(0.48, abs=0.07)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bars_of_rock import groove
-from powermuse.audio import beatnet, grid
+from powermuse.audio import barnet, beatnet, grid
 from powermuse.audio.beatnet import Pulse
 from powermuse.audio.clock import FRAME_RATE_HZ
 
@@ -174,3 +174,14 @@ def test_of_grids_that_are_as_likely_the_clip_tells_which_fits():
 def test_a_pulse_of_another_clip_is_refused():
     with pytest.raises(ValueError, match="of 900 frames"):
         grid.find(pulse(100.0), None, groove(100.0, frames=800))
+
+
+def test_of_a_clip_shorter_than_was_learnt_of_the_pulse_alone_decides():
+    """The pulse has the first beat of a bar at the beginning, faintly; drums and bass a beat later, clearly."""
+    frames = barnet.LEAST_FRAMES - 1
+    whole = pulse(112.5)
+    whole = whole._replace(downbeat_T=0.05 + 0.02 * whole.downbeat_T)
+    short = whole._replace(beat_T=whole.beat_T[:frames], downbeat_T=whole.downbeat_T[:frames])
+    by_pulse, by_both = grid.find(short), grid.find(short, None, groove(112.5, 1.0, frames=frames))
+    assert by_both == by_pulse and by_pulse.downbeat_s == pytest.approx(0.0, abs=0.03)
+    assert grid.find(whole, None, groove(112.5, 1.0)) != grid.find(whole), "a longer one is listened to"

@@ -24,6 +24,8 @@ METRES = (3, 4)
 """Beats of a bar that are looked for: bars of two are taken two at a time, bars of six as two of three."""
 BARS = tuple((beats, first) for beats in METRES for first in range(beats))
 """What may be: beats of a bar, and which beat of the grid, from 0, is the first of one."""
+LEAST_FRAMES = 240
+"""It learnt of no shorter clip."""
 _LAGS = 8
 """Beats away that a beat is compared with, in either direction."""
 _TONES = 12

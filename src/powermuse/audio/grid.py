@@ -37,8 +37,6 @@ _REACH_FRAMES = 3
 _PEAK_FRAMES = 3
 _WITHIN = 40.0
 """How much less likely than the likeliest a grid may be that is still looked at."""
-_LEAST_FRAMES = 240
-"""Of a shorter clip, as `barnet` never learnt of one, the pulse alone decides."""
 _FITS_WEIGHT = 6.0
 """What it counts how well a grid fits, beside its odds (`bench/align.py`)."""
 _OFF_BEATS = 0.1
@@ -76,13 +74,13 @@ class Grid(NamedTuple):
 def find(pulse: Pulse, seconds: float | None = None, heard: Features | None = None) -> Grid:
     """The grid of a clip of at least a few beats. `seconds`: how long the clip is exactly, where all of it was heard;
     one that is whole bars long is taken for a loop, its tempo for what makes it so. `heard`: what the pulse was heard
-    in (a batch of one, as many frames); without it, and of less than 3.2 s, grid and bars are chosen by the
-    pulse alone. Raises ValueError where it is another number of clips or frames."""
+    in (a batch of one, as many frames); without it, and of clips shorter than `barnet` learnt of, grid and bars are
+    chosen by the pulse alone. Raises ValueError where it is another number of clips or frames."""
     if heard is not None and heard.onsets_BKT[:, 0].shape != (1, len(pulse.beat_T)):
         raise ValueError(f"a pulse of {len(pulse.beat_T)} frames for onsets {tuple(heard.onsets_BKT.shape)}")
     near_T = _within(_log_odds(pulse.beat_T))
-    by_ear = heard if len(pulse.beat_T) >= _LEAST_FRAMES else None
-    downs = Downs(_within(_log_odds(pulse.downbeat_T)), by_ear)
+    known = heard if len(pulse.beat_T) >= barnet.LEAST_FRAMES else None
+    downs = Downs(_within(_log_odds(pulse.downbeat_T)), known)
     clear = _Clear(peaks_T := _peaks(pulse.beat_T), _within_reach(peaks_T))
     placed, of_placed = _placed(_likely(near_T, pulse.tempo_S), near_T, downs, clear)
     bar = downbeats.likeliest(downs, _beats(placed))  # however many beats are counted in it, it begins where it begins
