@@ -511,7 +511,7 @@ def test_one_file_for_many_workers_leaves_this_process_its_threads(tmp_path):
 
 
 def test_ctrl_c_ends_it_and_its_workers_in_one_line(tmp_path, small_shards):
-    for seed in range(4):
+    for seed in range(12):  # more than is done before the signal comes, however late that is sent
         sounds.write(tmp_path / f"music/{seed}.wav", sounds.chords(64.0, seed))
     process = small_shards(tmp_path / "music", "-o", tmp_path / "out", "--workers", 2, start_new_session=True)
     wait_for_shards(tmp_path / "out", 1, process)
