@@ -167,7 +167,7 @@ class TrainingRecipe:
 class AdversaryRecipe:
     """The latent discriminator; it is there where the weight `gan` is above 0."""
 
-    hears: Literal["clips", "patches"] = "clips"  # or parts of the picture of latents, 77 channels by 77 frames
+    hears: Literal["clips", "patches", "playing"] = "clips"  # or parts of the picture of latents, as sound or as played
     every: int = 1
     """Steps between its updates."""
     rate_share: float = 0.5

@@ -16,7 +16,7 @@ from powermuse.model.flow import Refiner
 from powermuse.recipe import Choice, Recipe
 from powermuse.training import checkpoint
 from powermuse.training.trainer import Trainer
-from powermuse.types import Pair
+from powermuse.types import BadInput, Pair
 
 TOY = """
 name: toy flow
@@ -158,22 +158,27 @@ def test_a_second_stage_may_begin_where_there_was_none_and_leave_the_draft_as_it
     assert changed(before, weights_of(trainer)) == {"refiner"}
 
 
-def test_a_stage_that_sharpens_is_shown_truths_and_leaves_its_newest_weights(data, tmp_path, monkeypatch):
+@pytest.mark.parametrize("hears", ["patches", "playing"])
+def test_a_stage_that_sharpens_is_shown_truths_and_leaves_its_newest_weights(data, tmp_path, monkeypatch, hears):
     shown: list[torch.Tensor] = []
+    told: list[torch.Tensor | None] = []
     learn = Adversary.learn
 
     def watched(self: Adversary, real_BDT: torch.Tensor, *others: Any) -> Any:
         shown.append(real_BDT)
+        told.append(others[-1])
         return learn(self, real_BDT, *others)
 
     monkeypatch.setattr(Adversary, "learn", watched)
-    sharpening = (DRAFT_ALONE, "weights.gan=1", "adversary.hears=patches", "training.ema=0", "data.unity=0")
+    sharpening = (DRAFT_ALONE, "weights.gan=1", f"adversary.hears={hears}", "training.ema=0", "data.unity=0")
     trainer = begun(data, tmp_path / "run", *sharpening)
     truths: list[torch.Tensor] = []
+    notes: list[torch.Tensor] = []
     losses = trainer.learner.losses
 
     def seen(pair: Pair, *others: Any) -> Any:
         truths.append(pair.truth.z_BDT)
+        notes.append(pair.notes_BQT)
         return losses(pair, *others)
 
     monkeypatch.setattr(trainer.learner, "losses", seen)
@@ -183,8 +188,18 @@ def test_a_stage_that_sharpens_is_shown_truths_and_leaves_its_newest_weights(dat
     monkeypatch.setattr(trainer, "_validated", lambda: Worse(read(), next(grows)))
     trainer.fit()
     assert len(shown) == 4 and all(torch.equal(a, b) for a, b in zip(shown, truths, strict=True))
+    if hears == "patches":
+        assert told == [None] * 4
+    else:
+        assert all((a[:, 0] > 0).any(dim=1).equal((b > 0).any(dim=1)) for a, b in zip(told, notes, strict=True))
     kept = safetensors.torch.load_file(tmp_path / "run" / "model.safetensors")
     assert all(torch.equal(kept[name], now) for name, now in weights_of(trainer).items())
+
+
+def test_what_hears_the_playing_wants_pairs_with_notes(data, tmp_path):
+    settings = ("weights.gan=1", "adversary.hears=playing", "data.notes=false", "weights.notes.truth=0")
+    with pytest.raises(BadInput, match=r"data\.notes=true"):
+        begun(data, tmp_path / "run", *settings)
 
 
 class Worse:

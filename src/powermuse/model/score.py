@@ -84,8 +84,8 @@ class Staves(nn.Module):
         # One plane of all partials and one of the fundamentals for each state of a note, to begin with.
         begin = torch.zeros(states, NOTES, self.planes, latent_dim)
         for state in range(states):
-            begin[state, :, 2 * state] = _partials(latent_dim, _HARMONICS)
-            begin[state, :, 2 * state + 1] = _partials(latent_dim, 1)
+            begin[state, :, 2 * state] = partials(latent_dim, _HARMONICS)
+            begin[state, :, 2 * state + 1] = partials(latent_dim, 1)
         self.where = nn.Parameter(begin.flatten(0, 1).flatten(1))
 
     def forward(self, score: Score) -> tuple[Tensor, Tensor]:
@@ -105,7 +105,7 @@ class Staves(nn.Module):
         return [alive_BQN * torch.exp(-age_s_BQN / fade_s) for fade_s in _FADES_S]
 
 
-def _partials(latent_dim: int, harmonics: int) -> Tensor:
+def partials(latent_dim: int, harmonics: int = _HARMONICS) -> Tensor:
     """[88, D]: where a note's partials lie among Slaney's mel bands up to 12 kHz, the k-th 1 / sqrt(k) strong. For
     another kind of latents merely where its training begins."""
     note_hz = _LOWEST_HZ * 2.0 ** (torch.arange(NOTES) / 12.0)

@@ -99,8 +99,8 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         self.average.update()
         self.targets.step(self._stopped, agreed[1:])
-        clips = [((pair.truth or pair.harmony).z_BDT, blend_BDT) for pair, blend_BDT, _ in found]
-        return [*told, {**self.targets.told(), "grad_norm": norm, **rate, **self._adversary_step(clips, seen)}]
+        made = [(pair, blend_BDT) for pair, blend_BDT, _ in found]
+        return [*told, {**self.targets.told(), "grad_norm": norm, **rate, **self._adversary_step(made, seen)}]
 
     def losses(self, pair: Pair, first: int, seen: int) -> Losses:
         """Total and terms of a batch that begins with pair `first`, in the step at `seen`: always the same."""
@@ -120,7 +120,8 @@ class Learner:
         """What comes of a batch; `which` decides the stretches that are decoded."""
         clips = [noisy(clip, noise) for clip in (pair.groove, pair.harmony)]
         proposal, composition = self.model(*clips, self._brief(pair, which))
-        logits_B = None if self.adversary is None else self.adversary.judge(composition.blend_BDT)
+        judge = self.adversary
+        logits_B = None if judge is None else judge.judge(composition.blend_BDT, judge.told(pair))
         data = self.recipe.data
         where = stretches.choose(
             f"{self.settings.seed}/decode/{which}", data.crop_frames, data.decode_frames // data.decode_stretches,
@@ -138,7 +139,7 @@ class Learner:
     @property
     def sharpens(self) -> bool:
         """Whether a discriminator of patches is there, for how things sound and not for what is played."""
-        return self.objective.needs_adversary and self.recipe.adversary.hears == "patches"
+        return self.objective.needs_adversary and self.recipe.adversary.hears != "clips"
 
     @property
     def _plans(self) -> bool:
@@ -247,12 +248,16 @@ class Learner:
             group["lr"] = rate
         return {"learning_rate": torch.full((), rate, device=self.fabric.device)}
 
-    def _adversary_step(self, clips: list[tuple[Tensor, Tensor]], seen: int) -> dict[str, Tensor]:
+    def _adversary_step(self, made: list[tuple[Pair, Tensor]], seen: int) -> dict[str, Tensor]:
         """Lets the discriminator learn from this step's blends where it is its turn; what it has to tell."""
         if self.adversary is None or seen // self.settings.batch % self.recipe.adversary.every:
             return {}
-        real_BDT, blend_BDT = (torch.cat(z) for z in zip(*clips, strict=True))
-        return self.adversary.learn(real_BDT, blend_BDT, self._stopped, self.parallel.average_gradients)
+        real_BDT = torch.cat([(pair.truth or pair.harmony).z_BDT for pair, _ in made])
+        blend_BDT = torch.cat([blend_BDT for _, blend_BDT in made])
+        told = [told_BPDT for told_BPDT in (self.adversary.told(pair) for pair, _ in made) if told_BPDT is not None]
+        return self.adversary.learn(
+            real_BDT, blend_BDT, self._stopped, self.parallel.average_gradients, torch.cat(told) if told else None
+        )
 
     def _adversary(self) -> Adversary:
         settings = self.settings
@@ -273,6 +278,8 @@ def objective(recipe: Recipe, agent: Agent, world: int, latent_mean_D: Tensor | 
             f"weights: a term looks at the truth, which {recipe.data.pairing} pairs lack; "
             "use data.pairing=unity, or triplets on a rendered data set"
         )
+    if made.needs_adversary and recipe.adversary.hears == "playing" and not recipe.data.notes:
+        raise BadInput("adversary: what hears `playing` is told the notes of the truth: use data.notes=true")
     steering.check(recipe, agent, made.weights, world)
     return made
 
