@@ -382,6 +382,8 @@ def test_info_on_a_model_tells_its_recipe_sizes_and_hash(shop, capsys):
 
 def test_info_on_the_shipped_model_finds_it_by_its_name(capsys):
     assert answer(capsys, "info", "starter")["kind"] == "model"
+    factors = weights.load_model("factors").recipe
+    assert answer(capsys, "info", "factors")["window_frames"] == factors.flow.window_frames != factors.data.crop_frames
 
 
 def test_info_on_a_data_set_tells_what_is_in_it(dataset, capsys):

@@ -2,11 +2,12 @@ import pytest
 import torch
 
 from powermuse import recipe, registry, weights
+from powermuse.adversary import Adversary
 from powermuse.audio.spectra import mel_filters
 from powermuse.model.discriminator import Discriminator
 from powermuse.outline import Row, outline
 from powermuse.recipe import Recipe
-from powermuse.types import Clip
+from powermuse.types import Clip, Pair
 
 
 def rows(of: Recipe) -> dict[str, Row]:
@@ -34,6 +35,17 @@ def test_shapes_are_those_of_the_full_recipe():
     assert masking["agent"].shapes == ((8, 128, 1200), (8, 128, 1200))
     assert masking["cascade.stages.1.blocks.5"].shapes == ((8, 1200, 384),)
     assert masking["discriminator.convolutions"].shapes == ((8, 256, 150),)
+
+
+@pytest.mark.parametrize("hears", ["clips", "patches", "playing"])
+def test_the_discriminator_is_the_one_that_the_recipe_asks_for(hears):
+    sharp = recipe.load("factors_sharp", [f"adversary.hears={hears}", "training.batch=2", "data.crop_frames=64"])
+    made, pair = Adversary(sharp.adversary, 128, 1e-3, 0.0), torch.zeros(2, 128, 64)
+    clip = Clip(pair, torch.zeros(2, 8, 64), torch.zeros(2, 24, 64), torch.zeros(2, 64))
+    told = made.told(Pair(clip, clip, clip, torch.zeros(2, 88, 64)))
+    row = rows(sharp)["discriminator"]
+    assert row.weights == sum(p.numel() for p in made.network.parameters())
+    assert row.shapes == (tuple(made.network(pair, told).shape),)
 
 
 @pytest.mark.parametrize("name", ["tiny", "simple", "compositional"])

@@ -96,6 +96,6 @@ def _model(name: str) -> dict[str, Any]:
     sizes = {part: sum(p.numel() for p in module.parameters()) for part, module in loaded.model.named_children()}
     return {
         "kind": "model", "name": name, "recipe": loaded.recipe.name, "codec": loaded.recipe.codec.name,
-        "agent": loaded.recipe.agent.name, "weights": sizes, "window_frames": loaded.recipe.data.crop_frames,
+        "agent": loaded.recipe.agent.name, "weights": sizes, "window_frames": weights.window_frames(loaded.recipe),
         "sha256": loaded.sha256,
     }  # fmt: skip

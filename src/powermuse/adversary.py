@@ -20,7 +20,6 @@ from powermuse.types import Pair
 _BETAS = (0.5, 0.999)
 _COLOURS = (0.5, 0.9)
 """Quantiles of the harmony clip that a discriminator is told: as loud as it mostly is, and as it is when struck."""
-_TOLD = 2 + len(_COLOURS)
 
 
 class Adversary:
@@ -28,7 +27,7 @@ class Adversary:
 
     def __init__(self, recipe: AdversaryRecipe, latent_dim: int, learning_rate: float, weight_decay: float) -> None:
         self.recipe = recipe
-        self.network = _network(recipe, latent_dim)
+        self.network = network(recipe, latent_dim)
         self.optimizer = optimizers.adamw(
             self.network.parameters(), learning_rate * recipe.rate_share, weight_decay, _BETAS
         )
@@ -93,7 +92,13 @@ class Adversary:
         }
 
 
-def _network(recipe: AdversaryRecipe, latent_dim: int) -> Discriminator | PatchDiscriminator:
+def network(recipe: AdversaryRecipe, latent_dim: int) -> Discriminator | PatchDiscriminator:
+    """An untrained discriminator."""
     if recipe.hears == "clips":
         return Discriminator(latent_dim)
-    return PatchDiscriminator(latent_dim, _TOLD if recipe.hears == "playing" else 0)
+    return PatchDiscriminator(latent_dim, told_planes(recipe))
+
+
+def told_planes(recipe: AdversaryRecipe) -> int:
+    """How many planes it is told beside latents."""
+    return 2 + len(_COLOURS) if recipe.hears == "playing" else 0

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from powermuse import registry, weights
+from powermuse import adversary, registry, weights
 from powermuse.audio import features
 from powermuse.codecs import Codec
-from powermuse.model.discriminator import Discriminator
 from powermuse.model.muse import Muse
 from powermuse.recipe import Recipe
 from powermuse.types import Clip, Composition, Proposal
@@ -39,8 +38,10 @@ def outline(recipe: Recipe) -> list[Row]:
     rows = _run("model", blank_model(recipe), blank_clip(latents_BDT), blank_clip(latents_BDT))
     if recipe.weights.get("gan", 0.0) != 0.0:
         with _NOWHERE:
-            discriminator = Discriminator(codec.latent_dim)
-        rows += _run("discriminator", discriminator, latents_BDT)
+            discriminator = adversary.network(recipe.adversary, codec.latent_dim)
+        planes = adversary.told_planes(recipe.adversary)
+        told = (latents_BDT.new_empty(batch, planes, codec.latent_dim, frames),) if planes else ()
+        rows += _run("discriminator", discriminator, latents_BDT, *told)
     return [*rows, Row(f"codec.{recipe.codec.name}", (tuple(latents_BDT.shape),), _weights(_blank_codec(recipe)))]
 
 

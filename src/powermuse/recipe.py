@@ -110,7 +110,7 @@ class DataRecipe:
     equaliser_db: float = 0.0
     """Standard deviation of random equalisers that harmony and truth of a training pair share (mel latents alone)."""
     crop_frames: int = 1200
-    """Frames of each training pair, cut at random; also the window of generation."""
+    """Frames of each training pair, cut at random; of a cascade also the window of generation."""
     decode_frames: int = 90
     """Frames that waveform losses decode of each clip, from random places."""
     decode_stretches: int = 1

@@ -143,6 +143,11 @@ def find_model(name_or_folder: str) -> Path:
     return folder
 
 
+def window_frames(run: Recipe) -> int:
+    """How much a model of a recipe composes at once; more is composed in windows that overlap."""
+    return run.flow.window_frames if run.composer == "flow" else run.data.crop_frames
+
+
 def shipped_models() -> list[str]:
     """Names of the models in the package."""
     folder = resources.files("powermuse") / "models"

@@ -258,6 +258,22 @@ def test_history_and_its_settings_are_there_after_a_reload(tab, files):
     assert tab.is_hidden("#result")
 
 
+def test_settings_of_a_model_that_is_here_no_more_are_taken_but_for_it(tab, files):
+    brought(tab, files)
+    tab.fill("[name=seed]", "23")
+    composed(tab)
+    tab.route("**/api/about", lambda route: route.fulfill(json=without_starter(route.fetch().json())))
+    tab.reload()
+    ready(tab)
+    tab.locator("#history li").first.get_by_text("Take these settings").click()
+    tab.wait_for_function("() => document.querySelector('[name=seed]').value === '23'")
+    assert "no model called starter" in tab.inner_text("#trouble") and tab.input_value("[name=model]") == "factors"
+
+
+def without_starter(about: dict[str, Any]) -> dict[str, Any]:
+    return {**about, "models": [model for model in about["models"] if model["name"] != "starter"]}
+
+
 def test_the_dial_sets_what_it_says_and_is_found_again(tab, files):
     brought(tab, files, "factors")
     tab.check("[name=dial]")

@@ -23,10 +23,10 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         help="write a SLURM batch script that trains a recipe",
         description="Writes, and with --submit submits, a batch script that trains RECIPE. Shortly before\n"
         "the time limit the run saves and requeues its job, until all its pairs are trained.",
-        epilog="example: powermuse slurm masking --data datasets/mine --run runs/long --time 12:00:00 --submit",
+        epilog="example: powermuse slurm tiny --data datasets/mine --run runs/long --time 12:00:00 --submit",
     )
     command.add_argument("recipe", metavar="RECIPE", help="shipped recipe or .yaml file")
-    command.add_argument("--data", required=True, metavar="DATASET", help="what `powermuse prepare` made")
+    command.add_argument("--data", required=True, metavar="DATASET", help="what `powermuse prepare` or `render` made")
     command.add_argument("--run", metavar="RUN", help="directory of the run (default: runs/ and the recipe's name)")
     change = "change a setting, as training.batch=4"
     command.add_argument("-s", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help=change)

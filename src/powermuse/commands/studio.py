@@ -16,9 +16,14 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
         help="compose in a browser page on this machine",
         description="Opens a page on this machine's own address: bring two sounds, choose a part of each, compose,\n"
         "and hear them side by side. Nothing leaves the machine. What was brought and made is kept in FOLDER.",
-        epilog="example: powermuse studio\n         powermuse studio --folder ~/blends --port 8900 --no-browser",
+        epilog="example: powermuse studio\n         powermuse studio --folder ~/blends --port 8900 --no-browser\n"
+        "         powermuse studio --model runs/first",
     )
     command.add_argument("--folder", default="studio", help="where sounds and blends are kept (default: studio)")
+    command.add_argument(
+        "--model", dest="models", action="append", default=[], metavar="FOLDER",
+        help="a run's or a model's folder, to choose beside the shipped models by its name (may be repeated)",
+    )  # fmt: skip
     command.add_argument("--port", type=int, default=8765, help="default: 8765; 0 takes any that is free")
     command.add_argument(
         "--host",
@@ -43,8 +48,10 @@ def _studio(options: argparse.Namespace) -> int:
     except ImportError:
         raise MissingExtra("the studio", "studio") from None
     from powermuse.studio import serve
+    from powermuse.studio.models import Models
 
-    wanted = serve.Wanted(Path(options.folder), options.host, options.port, _examples(), options.browser)
+    models = Models(options.models)
+    wanted = serve.Wanted(Path(options.folder), options.host, options.port, _examples(), options.browser, models)
     serve.run(wanted, lambda line: print(line, flush=True))
     return 0
 

@@ -31,7 +31,9 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
     )
     command.add_argument("recipe", metavar="RECIPE", help="shipped recipe or .yaml file")
     command.add_argument(
-        "--data", metavar="DATASET", help="what `powermuse prepare` made (a dry run may go without: on made-up clips)"
+        "--data",
+        metavar="DATASET",
+        help="what `powermuse prepare` or `render` made (a dry run may go without: on made-up clips)",
     )
     command.add_argument("--run", metavar="RUN", help="directory of the run (default: runs/ and the recipe's name)")
     command.add_argument(
@@ -48,7 +50,9 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
 
 def _train(options: argparse.Namespace) -> int:
     if not options.data and not options.dry_run:
-        raise UsageError("train wants --data DATASET, which `powermuse prepare` makes (only --dry-run goes without)")
+        raise UsageError(
+            "train wants --data DATASET, which `powermuse prepare` or `render` makes (only --dry-run goes without)"
+        )
     from powermuse.training.signals import time_limit_waits
 
     with time_limit_waits():  # from before the imports, which take their time

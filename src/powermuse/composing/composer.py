@@ -19,7 +19,7 @@ from powermuse.metrics.chords import Chords
 from powermuse.model.score import Score
 from powermuse.recipe import FlowRecipe
 from powermuse.types import BadInput, Brief, Clip
-from powermuse.weights import LoadedModel
+from powermuse.weights import LoadedModel, window_frames
 
 SHORTEST_S = 0.5
 MOST_GAIN = 3.0
@@ -100,7 +100,7 @@ class Composer:
         self.codec = _seeded_codec(model, seed)
         flows = model.recipe.composer == "flow"
         self.orchestration = _orchestration(model.recipe.flow, seed) if flows else 0
-        self.window = model.recipe.flow.window_frames if flows else model.recipe.data.crop_frames
+        self.window = window_frames(model.recipe)
 
     @torch.inference_mode()
     def compose(

@@ -13,8 +13,8 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
-from powermuse import recipe, weights
 from powermuse.agents.factors import FACTORS
+from powermuse.studio.models import Models
 from powermuse.studio.store import LARGEST_BYTES, LONGEST_S, Store
 from powermuse.studio.work import Asked, Side, Worker
 from powermuse.types import BadInput
@@ -61,11 +61,12 @@ class Wish(BaseModel, extra="forbid"):
     distance: float | None = Field(None, ge=0.0, le=1.0, allow_inf_nan=False)
 
 
-def make(folder: Path, hosts: tuple[str, ...] = LOOPBACK) -> FastAPI:
-    """The application over a folder. Answers only where it is called by one of `hosts`; empty: by any."""
+def make(folder: Path, hosts: tuple[str, ...] = LOOPBACK, models: Models | None = None) -> FastAPI:
+    """The application over a folder, with `models` (the shipped ones where None). Answers only where it is called by
+    one of `hosts`; empty: by any."""
     app = FastAPI(title="PowerMuse studio", docs_url=None, redoc_url=None, openapi_url=None)
     store = Store(folder)
-    worker = Worker(store)
+    worker = Worker(store, models or Models())
     app.state.store, app.state.worker = store, worker
     _guard(app, hosts)
     _sounds(app, store, worker)
@@ -74,7 +75,7 @@ def make(folder: Path, hosts: tuple[str, ...] = LOOPBACK) -> FastAPI:
 
     @app.get("/api/about")
     def about() -> dict[str, Any]:
-        return {"version": version("powermuse"), "models": [_model(name) for name in weights.shipped_models()],
+        return {"version": version("powermuse"), "models": worker.models.told(),
                 "factors": FACTORS, "longest_s": LONGEST_S, "largest_bytes": LARGEST_BYTES}  # fmt: skip
 
     @app.get("/")
@@ -83,12 +84,6 @@ def make(folder: Path, hosts: tuple[str, ...] = LOOPBACK) -> FastAPI:
 
     app.mount("/page", StaticFiles(directory=PAGE))
     return app
-
-
-def _model(name: str) -> dict[str, Any]:
-    run = recipe.load(str(weights.find_model(name) / "recipe.yaml"))
-    flows = run.composer == "flow"
-    return {"name": name, "factors": flows, "orchestrations": run.flow.orchestrations if flows else []}
 
 
 def _guard(app: FastAPI, hosts: tuple[str, ...]) -> None:
@@ -166,8 +161,6 @@ def _sounds(app: FastAPI, store: Store, worker: Worker) -> None:
 def _work(app: FastAPI, worker: Worker) -> None:
     @app.post("/api/jobs")
     def ask(wish: Wish) -> dict[str, Any]:
-        if wish.model not in weights.shipped_models():
-            raise BadInput(f"no model is called {wish.model!r} here")
         groove, harmony = (Side(**side.model_dump()) for side in (wish.groove, wish.harmony))
         asked = Asked(
             groove, harmony, wish.model, wish.seed, wish.length, wish.orchestration, wish.sources, wish.strengths,

@@ -12,6 +12,7 @@ import uvicorn
 
 from powermuse import disk
 from powermuse.studio import app as apps
+from powermuse.studio.models import Models
 from powermuse.studio.store import Store
 from powermuse.types import BadInput
 
@@ -25,6 +26,7 @@ class Wanted(NamedTuple):
     """0 takes any that is free."""
     examples: list[Path]
     browser: bool
+    models: Models
 
 
 def run(wanted: Wanted, say: Callable[[str], None]) -> None:
@@ -37,7 +39,7 @@ def run(wanted: Wanted, say: Callable[[str], None]) -> None:
 def _serve(wanted: Wanted, say: Callable[[str], None]) -> None:
     listening = _socket(wanted.host, wanted.port)
     own = wanted.host in apps.LOOPBACK
-    made = apps.make(wanted.folder, apps.LOOPBACK if own else ())
+    made = apps.make(wanted.folder, apps.LOOPBACK if own else (), wanted.models)
     bring_examples(made.state.store, wanted.examples)
     address = f"http://{_named(wanted.host, own)}:{listening.getsockname()[1]}/"
     say(f"studio: {address} (sounds and blends in {wanted.folder}; stop with Ctrl-C)")

@@ -16,6 +16,7 @@ from powermuse.audio import clips, files
 from powermuse.composing import alignment, factors, notes, report
 from powermuse.composing.alignment import Aligner, Wish
 from powermuse.composing.composer import PEAK, Blend, Composer, Length, Sound
+from powermuse.studio.models import Models
 from powermuse.studio.store import SHORTEST_S, Store, new_id
 from powermuse.types import BadInput
 
@@ -92,8 +93,8 @@ _PARTS = {
 class Worker:
     """Composes one thing after another on a thread of its own."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, models: Models) -> None:
+        self.store, self.models = store, models
         self.jobs: dict[str, Job] = {}
         self._queue: queue.Queue[Job | None] = queue.Queue()
         self._lock = threading.Lock()
@@ -106,7 +107,10 @@ class Worker:
         for side, sound in zip((asked.groove, asked.harmony), sounds, strict=True):
             if (end_s := min(side.end_s or sound.seconds, sound.seconds)) - side.begin_s < SHORTEST_S:
                 raise BadInput(f"{sound.name}: {side.begin_s:g} to {end_s:g} s is no part of {SHORTEST_S} s or more")
-        _settings(asked)
+        try:
+            _settings(asked, self.models.place(asked.model))
+        except BadInput as error:
+            raise BadInput(self._without_paths(str(error))) from None
         alignment.check(Wish(asked.align, asked.transpose))
         with self._lock:
             if sum(job.state == "waiting" for job in self.jobs.values()) >= MOST_WAITING:
@@ -181,7 +185,9 @@ class Worker:
 
         asked = job.asked
         on_progress("load", 0, 1)
-        composer = Composer(weights.load_model(asked.model, _settings(asked)), asked.seed)
+        place = self.models.place(asked.model)
+        model = dataclasses.replace(weights.load_model(place, _settings(asked, place)), source=asked.model)
+        composer = Composer(model, asked.seed)
         groove, harmony = (self._listen(composer, side) for side in (asked.groove, asked.harmony))
         on_progress("beat", 0, 1)
         align = Aligner(Wish(asked.align, asked.transpose), composer.codec.sample_rate_hz)
@@ -213,14 +219,15 @@ class Worker:
         return {**alignment.told_of(heard), "sure": alignment.is_sure(heard)}
 
     def _without_paths(self, message: str) -> str:
-        """A message with the names of sounds in the place of where they lie."""
+        """A message with the names of sounds and models in the place of where they lie."""
+        message = self.models.without_places(message)
         for sound in self.store.sounds():
             message = message.replace(str(sound.path), sound.name)
         return message.replace(str(self.store.sounds_folder), "").replace(str(self.store.blends_folder), "")
 
 
-def _settings(asked: Asked) -> list[str]:
-    """What the model's recipe is told. Raises BadInput for what the model does not know."""
+def _settings(asked: Asked, place: str) -> list[str]:
+    """What the recipe of the model at `place` is told. Raises BadInput for what the model does not know."""
     chosen: factors.Chosen = {}
     if unknown := (asked.sources.keys() | asked.strengths.keys()) - set(FACTORS):
         raise BadInput(f"there is no factor {', '.join(sorted(unknown))}; there are {', '.join(FACTORS)}")
@@ -229,7 +236,7 @@ def _settings(asked: Asked) -> list[str]:
         if source is not None and source not in _SHARES:
             raise BadInput(f"the {name} comes from groove, harmony or both, not from {source!r}")
         chosen[name] = (None if source is None else _SHARES[source], asked.strengths.get(name))
-    return factors.overrides(asked.model, chosen, asked.orchestration or None, asked.distance)
+    return factors.overrides(place, chosen, asked.orchestration or None, asked.distance)
 
 
 def _write_heard(blend: Blend, folder: Path) -> None:

@@ -110,7 +110,8 @@ async function takeSettings(blend) {
     if (found) sources[name].show(found, begin_s, end_s); // its wave comes later
     else trouble(word("not_on_shelf", { name: blend.names[name] }));
   }
-  form.elements.model.value = blend.model;
+  if (about.models.some((each) => each.name === blend.model)) form.elements.model.value = blend.model;
+  else trouble(word("no_model", { name: blend.model }));
   modelChosen();
   form.elements.lasts.value = blend.length; // not called length: of a form's elements that is their number
   for (const name of ["seed", "orchestration"]) form.elements[name].value = blend[name];
