@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shlex
 import shutil
@@ -159,6 +160,12 @@ BAD = {
     "an unknown loss": (train("-s", "weights.joy=1"), "no term is called 'joy'"),
     "a date that is none": (train("-s", "name=2024-13-45"), "not a YAML value"),
     "a damaged model to begin from": (train("-s", "training.begin_from=broken-weights"), "not a readable weight file"),
+    "a setting without an end": (train("-s", "training.learning_rate=.inf"), "learning_rate is inf; a finite number"),
+    "an option that is no number": (train("-s", "agent.options.temperature=.nan"), "a finite number is wanted"),
+    "a setting that holds itself": (train("-s", "agent.options=&a {x: *a}"), "recursion"),
+    "a share above 1": (train("-s", "flow.drop=2"), "flow.drop must be from 0 to 1"),
+    "fewer than no steps": (train("-s", "flow.steps=-1"), "flow.steps must be at least 0"),
+    "a seed beyond 63 bits": (train("-s", f"training.seed={10**23}"), "training.seed must be a number of 63 bits"),
     "an override without a value": (train("-s", "training.batch"), "key=value is wanted"),
     "no data set": (train(data="nothing"), "is not a prepared data set"),
     "a damaged data set": (train(data="broken-data"), "damaged"),
@@ -210,6 +217,27 @@ def test_bad_input_gets_one_line_and_status_2_and_nothing_is_written(here, datas
     assert out == ""
     assert "Traceback" not in error
     assert everything(here) == before
+
+
+def test_two_triplets_at_least_are_compared(here, capsys):
+    assert main(["evaluate", "--benchmark", "pairs.tsv", "-o", "report", "--triplets", "0"]) == 2
+    assert "--triplets at least 2" in capsys.readouterr().err
+
+
+def test_whoever_stops_reading_stops_the_command_without_a_word(here):
+    with subprocess.Popen(
+        [Path(sys.executable).with_name("powermuse"), "info", "mel"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as command:
+        command.stdout.close()
+        assert command.stderr.read() == b"" and command.wait(timeout=60) == 141
+
+
+def test_a_name_that_the_terminal_has_no_signs_for_is_told_all_the_same(here):
+    told = subprocess.run(
+        [Path(sys.executable).with_name("powermuse"), "stems", "groove.wav", "-o", "m\xf6"], cwd=here, text=True,
+        capture_output=True, timeout=120, env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert told.returncode == 0 and "m\\xf6" in told.stdout, told.stderr
 
 
 def test_a_folder_of_nothing_usable_gets_one_line(here, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """No file is ever half there."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -101,3 +102,23 @@ def test_what_killed_writers_left_goes_and_nothing_else(tmp_path):
         (tmp_path / name).touch()
     disk.remove_unfinished(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"log.jsonl", ".hidden"}
+
+
+def test_names_that_are_no_utf_8_are_written_to_and_told(tmp_path):
+    name = os.fsdecode(b"x\xff.txt")
+    disk.write_text(tmp_path / name, f"of {name}")
+    assert (tmp_path / name).read_bytes() == b"of x\xff.txt" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_of_several_that_write_first_the_first_ones_text_stays(tmp_path, monkeypatch, links):
+    def refuses(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuses)
+    path = tmp_path / "plan.json"
+    disk.write_first(path, "one")
+    if links:
+        disk.write_first(path, "another")
+    assert path.read_text() == "one" and list(tmp_path.iterdir()) == [path]

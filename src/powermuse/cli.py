@@ -5,6 +5,8 @@ SIGUSR1 (SLURM's time limit) and SIGTERM.
 """
 
 import argparse
+import io
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -34,12 +36,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that it has no signs for is told all the same
+            stream.reconfigure(errors="backslashreplace")
     try:
         options = _parser().parse_args(arguments)
         handler: Handler = options.handler
-        return handler(options)
+        status = handler(options)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         return say("stopped", 128 + signal.SIGINT)
+    except BrokenPipeError:  # whoever read what is printed has seen enough; what is left goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except Exception as error:
         if debug:
             raise

@@ -18,7 +18,7 @@ _UNFINISHED = (".*.part*", ".tmp??????")
 def aside(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside `path`; synced and renamed to it on success, removed on failure."""
     path = Path(path)
-    temporary = path.with_name(f".{_short(path.stem)}.{uuid.uuid4().hex[:12]}.part{path.suffix}")
+    temporary = _beside(path)
     try:
         yield temporary
         with temporary.open("rb") as written:
@@ -28,9 +28,13 @@ def aside(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{_short(path.stem)}.{uuid.uuid4().hex[:12]}.part{path.suffix}")
+
+
 def _short(stem: str) -> str:
     """At most sixty bytes of a name, which itself may be as long as names can be."""
-    return stem.encode()[:60].decode(errors="ignore")
+    return os.fsencode(stem)[:60].decode(errors="ignore")
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
@@ -40,8 +44,25 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike[str], content: str) -> None:
-    """The whole text as UTF-8 or, on any failure, what was there before."""
-    write_bytes(path, content.encode())
+    """The whole text as UTF-8 or, on any failure, what was there before. Names of files that are no UTF-8 are written
+    as the bytes that they are."""
+    write_bytes(path, content.encode(errors="surrogateescape"))
+
+
+def write_first(path: Path, content: str) -> None:
+    """The whole text where there is nothing yet; of several processes that write, the first one's stays."""
+    made = _beside(path)
+    try:
+        made.write_text(content)
+        os.link(made, path)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP):
+            raise
+        made.replace(path)  # a file system without links
+    finally:
+        made.unlink(missing_ok=True)
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -272,7 +272,7 @@ def parse(text: str, where: str, overrides: list[str] | None = None) -> Recipe:
     """A recipe from YAML text; `where` names it in errors."""
     try:
         content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInput(f"{where}: not valid YAML ({first_line(error)})") from None
     if not isinstance(content, dict):
         raise BadInput(f"{where}: a mapping is wanted, such as 'name: mine'")
@@ -316,5 +316,5 @@ def _apply(content: dict[str, Any], override: str) -> None:
             break
     try:
         place[".".join(parts)] = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError) as error:  # 2024-13-45 is no date
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # 2024-13-45 is no date
         raise BadInput(f"override {override!r}: not a YAML value ({first_line(error)})") from None

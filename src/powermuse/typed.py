@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -24,11 +25,12 @@ def typed(cls: type[T], content: dict[str, Any], where: str) -> T:
             raise BadInput(f"{where}: {group.name} is a group of settings, not {content[group.name]!r}")
     _refuse_null(cls, content, where)
     try:
+        _refuse_endless(content, where, ())
         with _ONE_AT_A_TIME:
             parser = _parser(cls)  # type: ignore[arg-type]
             found = dict(parser.instantiate_classes(parser.parse_object(content)))
         return cls(**found)
-    except (ArgumentError, TypeError, ValueError) as error:
+    except (ArgumentError, TypeError, ValueError, RecursionError) as error:
         raise BadInput(f"{where}: {first_line(error)}{_offer(cls, str(error))}") from None
 
 
@@ -51,6 +53,15 @@ def _offer(cls: Any, error: str) -> str:
         if f"Group '{name}'" in error and dataclasses.is_dataclass(kind):
             return f"; {name} has: {', '.join(f.name for f in dataclasses.fields(kind))}"
     return f"; there are: {', '.join(settings)}" if settings else "; it has no options"
+
+
+def _refuse_endless(value: Any, where: str, place: tuple[str, ...]) -> None:
+    """No setting is infinite or no number."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadInput(f"{where}: {'.'.join(place)} is {value}; a finite number is wanted")
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, each in inside:
+        _refuse_endless(each, where, (*place, str(name)))
 
 
 def _refuse_null(cls: Any, content: dict[str, Any], where: str) -> None:

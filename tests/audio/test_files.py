@@ -344,3 +344,36 @@ def test_no_more_is_decoded_than_is_allowed(tmp_path, monkeypatch):
     with pytest.raises(Unreadable, match="lasts more than 1 s"):
         files.read(path, at_most_s=1.0)
     assert 1.0 < max(decoded) < 1.5
+
+
+def test_samples_beyond_any_sound_are_refused_before_they_come_to_no_end(tmp_path):
+    soundfile.write(tmp_path / "wild.wav", np.full((4800, 2), 3e38, np.float32), 48_000, subtype="FLOAT")
+    with pytest.raises(Unreadable, match=r"wild\.wav: has samples of 3e\+38 times full scale"):
+        files.read(tmp_path / "wild.wav", 24_000)
+
+
+def test_a_head_that_claims_more_than_memory_holds_is_damage(tmp_path):
+    soundfile.write(tmp_path / "long.flac", np.zeros(4800), 48_000)
+    content = bytearray((tmp_path / "long.flac").read_bytes())
+    # STREAMINFO: the last 36 bits before the MD5, from bit 108 of its 34 bytes on, are the samples in all.
+    content[8 + 13] |= 0x0F
+    content[8 + 14 : 8 + 18] = b"\xff\xff\xff\xfe"
+    (tmp_path / "long.flac").write_bytes(bytes(content))
+    assert soundfile.info(tmp_path / "long.flac").frames == 2**36 - 2
+    try:
+        assert files.read(tmp_path / "long.flac").shape == (1, 4800)  # PyAV reads what is there
+    except Unreadable as error:
+        assert "long.flac" in str(error)
+
+
+def test_a_kind_of_sound_that_ffmpeg_does_not_know_is_refused(tmp_path):
+    with av.open(str(tmp_path / "odd.mka"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=24_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 2400), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 24_000
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    content = (tmp_path / "odd.mka").read_bytes()
+    assert content.count(b"A_PCM/INT/LIT") == 1
+    (tmp_path / "odd.mka").write_bytes(content.replace(b"A_PCM/INT/LIT", b"A_UNHEARD/OF_"))
+    with pytest.raises(Unreadable, match=r"odd\.mka: is not a sound file that can be read.*FFmpeg does not know"):
+        files.read(tmp_path / "odd.mka")

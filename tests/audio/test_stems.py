@@ -69,3 +69,11 @@ def test_a_silent_clip_and_a_file_for_a_folder_are_refused(tmp_path):
     soundfile.write(tmp_path / "wild.wav", 1e30 * tone(440.0)[0].numpy(), RATE_HZ, subtype="FLOAT")
     with pytest.raises(BadInput, match="times full scale"):
         stems.write(str(tmp_path / "wild.wav"), str(tmp_path / "stems"))
+
+
+def test_a_clip_is_not_replaced_by_one_of_its_parts(tmp_path):
+    soundfile.write(tmp_path / "melody.wav", tone(440.0)[0].numpy(), RATE_HZ)
+    before = (tmp_path / "melody.wav").read_bytes()
+    with pytest.raises(BadInput, match="would be replaced"):
+        stems.write(str(tmp_path / "melody.wav"), str(tmp_path))
+    assert (tmp_path / "melody.wav").read_bytes() == before and len(list(tmp_path.iterdir())) == 1

@@ -1,6 +1,7 @@
 """EnCodec: weights from a local directory, a clear word where there are none, its size."""
 
 import pytest
+import safetensors.torch
 import torch
 
 from powermuse import registry
@@ -59,3 +60,32 @@ def test_what_is_at_hand_is_told_without_asking_the_hub(tmp_path, monkeypatch):
     codec = registry.find("codecs", "encodec")[1]
     assert codec.at_hand({"source": "random"}) and codec.at_hand({"source": str(tmp_path)})
     assert not codec.at_hand({"source": "nobody/nothing"})
+
+
+def test_weights_that_are_not_all_there_are_refused_and_not_drawn(tmp_path):
+    transformers.EncodecModel(transformers.EncodecConfig(num_filters=4)).save_pretrained(tmp_path)
+    tensors = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("encoder.layers.0.")}
+    safetensors.torch.save_file(kept, tmp_path / "model.safetensors", {"format": "pt"})
+    assert 0 < len(kept) < len(tensors)
+    with pytest.raises(BadInput, match=r"lacks encoder\.layers\.0\.") as told:
+        registry.build("codecs", "encodec", {"source": str(tmp_path)})
+    assert "\n" not in str(told.value)
+
+
+def test_damaged_weights_and_such_as_want_unpickling_are_refused(tmp_path):
+    network = transformers.EncodecModel(transformers.EncodecConfig(num_filters=4))
+    network.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"\xff" * 64)
+    with pytest.raises(BadInput, match="no model could be loaded"):
+        registry.build("codecs", "encodec", {"source": str(tmp_path)})
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(network.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(BadInput, match="as safetensors"):
+        registry.build("codecs", "encodec", {"source": str(tmp_path)})
+
+
+@pytest.mark.parametrize("options", [{"num_filters": 0}, {"weights_seed": 2**70}], ids=str)
+def test_a_random_model_that_cannot_be_is_refused(options):
+    with pytest.raises(BadInput, match="num_filters must be above 0"):
+        registry.build("codecs", "encodec", {"source": "random", **options})

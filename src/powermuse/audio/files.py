@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,8 @@ SUFFIXES = _SNDFILE_SUFFIXES | {".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka",
 _CANCELLED = 1e-3
 _NO_LENGTH = 2**63 - 1
 """Frames of a stream whose head does not say how many, as libsndfile has it."""
+_LOUDEST = 1e6
+"""Times full scale; much above it the numbers of what is made of a sound come to no end."""
 _WRITABLE = {".wav": "PCM_24", ".flac": "PCM_24"}
 
 
@@ -31,8 +34,8 @@ def read(
 ) -> np.ndarray:
     """Waveform [C, N], float32, C = 1 if `mono`; resampled to `sample_rate_hz` unless None.
 
-    Raises Unreadable for what is missing, empty, not sound, or holds values that are not finite; and, before the rest
-    is decoded, for what lasts longer than `at_most_s`.
+    Raises Unreadable for what is missing, empty, not sound, or holds values that are not finite or beyond any sound;
+    and, before the rest is decoded, for what lasts longer than `at_most_s`.
     """
     path = Path(path)
     wav_CN, rate_hz = _read_native(path, at_most_s)
@@ -40,6 +43,8 @@ def read(
         raise Unreadable(f"{path}: holds no sound (0 samples)")
     if not np.isfinite(wav_CN).all():
         raise Unreadable(f"{path}: holds samples that are not finite numbers")
+    if (loudest := float(np.abs(wav_CN).max())) > _LOUDEST:
+        raise Unreadable(f"{path}: has samples of {loudest:.1g} times full scale; that is no sound")
     if mono:
         wav_CN = _mixed_down(wav_CN, path)
     return wav_CN if sample_rate_hz is None else resample(wav_CN, rate_hz, sample_rate_hz)
@@ -146,7 +151,10 @@ def _last_resort(
 
 
 def _decoder_errors() -> tuple[type[Exception], ...]:
-    return (soundfile.LibsndfileError, OSError, ValueError, RuntimeError, IndexError, EOFError)
+    """What damaged files raise: a head that claims more than memory holds among them."""
+    av = sys.modules.get("av")  # imported only for what soundfile cannot read
+    own = (av.FFmpegError,) if av else ()
+    return (soundfile.LibsndfileError, OSError, ValueError, RuntimeError, LookupError, EOFError, MemoryError, *own)
 
 
 def _check_length(path: Path, seconds: float, at_most_s: float) -> None:
@@ -172,6 +180,8 @@ def _read_av(path: Path, at_most_s: float) -> tuple[np.ndarray, int]:
         if not container.streams.audio:
             raise ValueError("no audio track")
         stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise ValueError("a kind of sound that FFmpeg does not know")
         rate_hz = stream.rate
         layout = stream.layout.name
         convert = av.AudioResampler(format="fltp", layout=layout, rate=rate_hz)

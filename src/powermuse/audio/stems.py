@@ -4,7 +4,6 @@ Driedger, Müller & Disch, ISMIR 2014), melody and treble by what lies where. Pa
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,8 +23,6 @@ _MELODY_LOW_HZ, _MELODY_HIGH_HZ = 200.0, 4000.0
 _EPS = 1e-10
 _RATE_HZ = 44_100
 _PEAK = 0.98
-_LOUDEST = 1e6
-"""Times full scale: powers of more do not fit."""
 
 
 class Stems(NamedTuple):
@@ -65,11 +62,12 @@ def write(file: str, folder: str) -> list[Path]:
 
     Raises BadInput for what cannot be read or is silent.
     """
+    paths = {name: Path(folder) / f"{name}.wav" for name in Stems._fields}
+    if Path(file).resolve() in {path.resolve() for path in paths.values()}:
+        raise BadInput(f"{file}: would be replaced by one of its parts; name another folder with -o")
     wav_CN = files.read(file, _RATE_HZ, mono=False)
     if clips.level_db(wav_CN) < clips.SILENCE_DB:
         raise BadInput(f"{file}: silent; there is nothing to take apart")
-    if np.abs(wav_CN).max() > _LOUDEST:
-        raise BadInput(f"{file}: has samples of {np.abs(wav_CN).max():.1g} times full scale; that is no sound")
     parts = split(torch.from_numpy(wav_CN), _RATE_HZ)._asdict()
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -77,7 +75,7 @@ def write(file: str, folder: str) -> list[Path]:
         raise BadInput(f"{folder}: is a file; name a directory") from None
     contents = {}
     for name, part_CN in parts.items():
-        path = Path(folder) / f"{name}.wav"
+        path = paths[name]
         contents[path] = files.encoded(clips.limit_peaks(part_CN.numpy(), _PEAK, _RATE_HZ), _RATE_HZ, path)
     disk.write_all(contents)
     return list(contents)

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from powermuse.codecs import Codec
@@ -115,6 +117,8 @@ def _is_the_24_khz_model(config: Any) -> bool:
 
 
 def _random_model(config: Config) -> Any:
+    if config.num_filters < 1 or not -(2**63) <= config.weights_seed < 2**63:
+        raise BadInput("codec encodec: num_filters must be above 0, weights_seed a number of 63 bits")
     transformers = _transformers()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.weights_seed)
@@ -122,18 +126,21 @@ def _random_model(config: Config) -> Any:
 
 
 def _pretrained_model(source: str) -> Any:
-    transformers = _transformers()
+    load = partial(_transformers().EncodecModel.from_pretrained, source, use_safetensors=True, output_loading_info=True)
     try:
         try:  # what is here already, before a hub that may not answer is asked again and again
-            return transformers.EncodecModel.from_pretrained(source, local_files_only=True)
+            network, told = load(local_files_only=True)
         except OSError:
-            return transformers.EncodecModel.from_pretrained(source)
-    except (OSError, ValueError) as error:
+            network, told = load()
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         local = "" if Path(source).is_dir() else ", and no such directory is here"
         raise BadInput(
             f"codec encodec: no model could be loaded from {source}{local}; "
-            "name a directory that holds the 24 kHz EnCodec, or connect to the hub once"
+            "name a directory that holds the 24 kHz EnCodec as safetensors, or connect to the hub once"
         ) from error
+    if missing := sorted(told["missing_keys"]):  # they would be drawn at random, each time others
+        raise BadInput(f"codec encodec: {source} lacks {missing[0]}, one of {len(missing)}; fetch it again")
+    return network
 
 
 def _transformers() -> Any:

@@ -41,7 +41,7 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
 def _evaluate(options: argparse.Namespace) -> int:
     from powermuse.types import BadInput
 
-    if options.workers < 0 or options.examples < 0 or (options.triplets or 2) < 2:
+    if options.workers < 0 or options.examples < 0 or (options.triplets is not None and options.triplets < 2):
         raise BadInput("--workers and --examples must be at least 0, --triplets at least 2")
     from rich.console import Console
 

@@ -1,11 +1,13 @@
 """`powermuse render`: triplets whose right answer is known, from scores and soundfonts."""
 
 import argparse
-import math
 from typing import Any
 
 from powermuse.commands.shared import Handler, codec_options
 from powermuse.terminal import progress, say
+
+_STRONGEST = 10.0
+"""Beyond it nothing is left of the music."""
 
 
 def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
@@ -49,7 +51,7 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
     )
     command.add_argument(
         "--strength", type=float, default=1.0, metavar="X",
-        help="of equaliser, room, noise and levels; 0 for none (default: 1)",
+        help=f"of equaliser, room, noise and levels; 0 for none, {_STRONGEST:g} at most (default: 1)",
     )  # fmt: skip
     return command, _render
 
@@ -64,9 +66,10 @@ def _render(options: argparse.Namespace) -> int:
     end = options.triplets if options.end is None else options.end
     if end is None:
         raise BadInput("how many? Name --triplets N, or a part of them with --from I --to J")
-    if options.workers < 0 or not 0.0 <= options.strength < math.inf or not 0 <= options.begin < end:
+    if options.workers < 0 or not 0.0 <= options.strength <= _STRONGEST or not 0 <= options.begin < end:
         raise BadInput(
-            "--workers and --strength must be numbers of at least 0, --from at least 0 and below --to or --triplets"
+            f"--workers must be at least 0, --strength from 0 to {_STRONGEST:g}, --from at least 0 and below --to or "
+            "--triplets"
         )
     kinds = usual_kinds(options.split, options.clean, options.all_sources)
     plan = Plan(

@@ -306,10 +306,14 @@ def describe(folder: Path) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for split in SPLITS:
         if parts := found(folder, split):
+            try:
+                plan = dict(json.loads((folder / split / "plan.json").read_text()))
+            except (ValueError, TypeError) as error:
+                raise BadInput(f"{folder}/{split}/plan.json: damaged ({error}); render the data set again") from None
             stretches = ranges(parts)
             told[split] = {
                 "triplets": sum(end - begin for begin, end in stretches),
                 "numbers": [f"{begin} to {end - 1}" for begin, end in stretches],
-                **json.loads((folder / split / "plan.json").read_text()),
+                **plan,
             }
     return {"kind": "rendered triplets", "folder": str(folder), "seed": seed, "header": asdict(header), "splits": told}

@@ -213,7 +213,7 @@ def _waves(time_B: Tensor) -> Tensor:
 
 def _check(recipe: FlowRecipe, stream_dims: tuple[int, ...], latent_dim: int, factors: int) -> None:
     """Raises BadInput for sizes that make no composer."""
-    for name in ("width", "heads", "pool", "draft_layers", "ffn_multiple", "spread"):
+    for name in ("width", "heads", "pool", "draft_layers", "paint_channels", "ffn_multiple", "spread"):
         if getattr(recipe, name) <= 0:
             raise BadInput(f"flow: {name} must be above 0, not {getattr(recipe, name)}")
     if not (0.0 < recipe.strikes < 2.0 and 0.0 < recipe.holds < 1.0):

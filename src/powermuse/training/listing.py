@@ -6,6 +6,7 @@ import math
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,7 +181,11 @@ def _finite(value: Any) -> float | None:
 
 def _changed(run: Path) -> float:
     files = [run / "log.jsonl", run / "recipe.yaml", run / "data.json", *(run / "checkpoints").glob("*.safetensors")]
-    return max((file.stat().st_mtime for file in files if file.exists()), default=run.stat().st_mtime)
+    found = []
+    for file in files:
+        with suppress(FileNotFoundError):  # a run that works lets checkpoints go
+            found.append(file.stat().st_mtime)
+    return max(found, default=run.stat().st_mtime)
 
 
 def _short(error: Exception) -> str:

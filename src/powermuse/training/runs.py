@@ -28,9 +28,13 @@ _NOT_NEGATIVE = (
     "training.learning_rate", "training.weight_decay", "training.threads", "training.monitor", "cascade.input_noise",
     "tracking.listen", "data.triplets", "data.first", "training.warmup", "training.cooldown",
     "adversary.rate_share", "noise.rate", "noise.start", "target.rate", "target.damping",
+    "flow.noise", "flow.steps", "flow.refine_layers", "flow.paint_layers",
 )  # fmt: skip
 
-_SHARES = ("data.unity", "data.singles_share", "training.final_share", "noise.ceiling")
+_SHARES = (
+    "data.unity", "data.singles_share", "training.final_share", "noise.ceiling", "flow.drop", "flow.drop_all",
+)  # fmt: skip
+_SEEDS = 2**63
 _OF_TRIPLETS = ("data.triplets", "data.first", "data.unity", "data.singles", "data.notes", "data.equaliser_db")
 """What prepared data sets do not know."""
 
@@ -93,6 +97,8 @@ def check_settings(wanted: Recipe) -> None:
         raise BadInput("data.singles wants data.unity above 0: a share of the single clips is recordings")
     if not 0.0 <= wanted.training.ema < 1.0:
         raise BadInput(f"training.ema must be from 0 to below 1, not {wanted.training.ema}")
+    if not -_SEEDS <= wanted.training.seed < _SEEDS:
+        raise BadInput(f"training.seed must be a number of 63 bits, not {wanted.training.seed}")
     betas = wanted.training.betas
     if len(betas) != 2 or not all(0.0 <= beta < 1.0 for beta in betas):
         raise BadInput(f"training.betas must be two numbers from 0 to below 1, not {betas}")

@@ -31,7 +31,9 @@ def test_render_then_info_tell_what_is_there(tmp_path, monkeypatch, capsys):
     ([], "Name --triplets N"),
     (["--triplets", "0"], "--from at least 0 and below"),
     (["--from", "5", "--to", "5"], "--from at least 0 and below"),
-    (["--triplets", "1", "--strength", "nan"], "--strength must be numbers"),
+    (["--triplets", "1", "--strength", "nan"], "--strength from 0 to 10"),
+    (["--triplets", "1", "--strength", "1e300"], "--strength from 0 to 10"),
+    (["--triplets", "1", "-s", "seed=-1"], "seed must be from 0"),
     (["--triplets", "1", "--clean", "--all-sources"], "not allowed with"),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_refused(words, complaint, tmp_path, capsys):

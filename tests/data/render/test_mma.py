@@ -1,4 +1,6 @@
 import random
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -128,3 +130,32 @@ def test_triplets_of_grooves_are_pure_and_tell_what_they_came_from(kept):
     assert told and all(":" in origin["rhythm_name"] for origin in told)
     assert all(origin["clean"] == "false" for origin in told)
     assert all(len({truth.parts for truth in t.truths}) == 4 for t in found)
+
+
+@pytest.mark.parametrize("ends", ["exit 137", "kill -9 $$"])
+def test_a_tool_that_was_killed_is_no_groove_that_plays_nothing(library, tmp_path, monkeypatch, ends):
+    tool = tmp_path / "bin/mma"
+    tool.parent.mkdir()
+    tool.write_text(f"#!/bin/sh\n{ends}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tool.parent), prepend=":")
+    with pytest.raises(BadInput, match=f"was killed at {BOSSA.path}:{BOSSA.name}"):
+        mma.play(BOSSA, tmp_path / "kept")
+    tool.write_text("#!/bin/sh\nexit 1\n")
+    assert mma.play(BOSSA, tmp_path / "kept") is None  # refused, which is kept
+    tool.unlink()
+    assert mma.play(BOSSA, tmp_path / "kept") is None
+
+
+def test_a_tool_that_does_not_come_to_an_end_is_named(library, tmp_path, monkeypatch):
+    def lasts(*_: object, timeout: float, **__: object) -> None:
+        raise subprocess.TimeoutExpired("mma", timeout)
+
+    monkeypatch.setattr(subprocess, "run", lasts)
+    with pytest.raises(BadInput, match="was not done with"):
+        mma.play(BOSSA, tmp_path / "kept")
+
+
+def test_what_cannot_be_kept_is_played_all_the_same(library, monkeypatch):
+    monkeypatch.setattr(mma, "_run", lambda groove: None)
+    assert mma.play(BOSSA, Path("/proc/nowhere")) is None

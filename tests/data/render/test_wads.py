@@ -84,3 +84,14 @@ def test_freedooms_songs_are_in_one_split_each(tmp_path):
     rhythms = [rhythm for split in SPLITS for rhythm in found[split]]
     opened = [any(h.beat < 0.05 for h in r.hits) for r in rhythms]
     assert sum(opened) / len(opened) > 0.8  # bar lines are where the drums have them
+
+
+def test_a_wad_that_is_cut_short_and_a_song_that_is_damaged_are_named(tmp_path):
+    path = tmp_path / "freedoom1.wad"
+    whole = wad(D_ONE=song())
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadInput, match=r"freedoom1\.wad: no whole WAD"):
+        wads.songs([path], tmp_path / "kept")
+    path.write_bytes(wad(D_ONE=song()[:30]))
+    with pytest.raises(BadInput, match=r"freedoom1\.wad: its song D_ONE is damaged"):
+        wads.songs([path], tmp_path / "kept")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ def recall(where: Path, key: str, make: Callable[[], Any]) -> Any:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):
-        made = make()
-    where.mkdir(parents=True, exist_ok=True)
-    disk.write_text(path, json.dumps(made, separators=(",", ":")))
-    return json.loads(path.read_text())
+        text = json.dumps(make(), separators=(",", ":"))
+    with suppress(OSError):  # what cannot be kept is made again next time
+        where.mkdir(parents=True, exist_ok=True)
+        disk.write_text(path, text)
+    return json.loads(text)

@@ -32,6 +32,8 @@ BARS_A_QUALITY = 4
 _FORMAT = 2
 _DECIDES = (".mma", ".mid", ".py")
 _TIMEOUT_S = 60
+_KILLED = 128
+"""Exit statuses above it are those of a signal."""
 _TRIES = 60
 _BUSY = 0.9
 """Share of the bars in which a track must play."""
@@ -168,7 +170,8 @@ def _recalled(groove: Groove, kept: Path) -> Played | None:
 
 
 def _run(groove: Groove) -> Any:
-    """Runs the tool in a folder of its own; a groove that it refuses is kept as None."""
+    """Runs the tool in a folder of its own; a groove that it refuses is kept as None. Raises BadInput where it did not
+    come to an end."""
     lines = ["RndSeed 1", f"Groove {groove.path}:{groove.name}"]
     for chord in (_CHORDS[quality] for quality in QUALITIES):
         lines += [f"MidiMark Bar\n{chord}"] * BARS_A_QUALITY
@@ -176,7 +179,12 @@ def _run(groove: Groove) -> Any:
         chart, out = Path(folder) / "chart.mma", Path(folder) / "chart.mid"
         chart.write_text("\n".join([*lines, "MidiMark Bar\nz"]) + "\n")
         command = ["mma", "-w", str(chart), "-f", str(out)]
-        subprocess.run(command, cwd=folder, capture_output=True, timeout=_TIMEOUT_S, check=False)
+        try:
+            ended = subprocess.run(command, cwd=folder, capture_output=True, timeout=_TIMEOUT_S, check=False)
+        except subprocess.TimeoutExpired:
+            raise BadInput(f"mma: was not done with {groove.path}:{groove.name} after {_TIMEOUT_S} s") from None
+        if ended.returncode < 0 or ended.returncode > _KILLED:
+            raise BadInput(f"mma: was killed at {groove.path}:{groove.name}; is there memory enough?")
         if not out.exists():
             return None
         return _told(midi.read(out.read_bytes()))

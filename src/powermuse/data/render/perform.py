@@ -32,7 +32,7 @@ def perform(score: Score, role: str, key: str, synth: Synth, strength: Strength)
     stems_PN, noise_N = augment.mix(synth.stems(score), score.parts, f"{key}/{role}", sound, strength)
     together_N = stems_PN.sum(axis=0) + noise_N
     level_db = clips.level_db(together_N)
-    if level_db < clips.SILENCE_DB:
+    if not level_db >= clips.SILENCE_DB:
         raise ValueError(f"triplet {key}: its {role} is silent ({level_db:.0f} dBFS)")
     gain = np.float32(10.0 ** ((clips.LEVEL_DB - level_db) / 20.0))
     return Performed(score, stems_PN * gain, noise_N * gain, together_N * gain)

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -110,8 +111,9 @@ def begin(plan: Plan, found: Sequence[Found]) -> None:
     if plan.keeps_sound:
         (plan.folder / "sound").mkdir(exist_ok=True)
     for path in [*plan.folder.glob(".*.part*"), *plan.folder.glob("sound/.*.part*")]:
-        if time.time() - path.stat().st_mtime > _ABANDONED_S:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process may be done with it
+            if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                path.unlink()
 
 
 def missing(plan: Plan) -> list[Shard]:
@@ -131,7 +133,7 @@ def missing(plan: Plan) -> list[Shard]:
 def _same_or_write(path: Path, now: dict[str, Any]) -> None:
     """Raises BadInput where the data set was begun with something else."""
     if not path.exists():
-        disk.write_text(path, json.dumps(now, indent=1))
+        disk.write_first(path, json.dumps(now, indent=1))
     try:
         before = _flat(json.loads(path.read_text()))
         if not any(key.startswith(f"{_DIGESTS}.") for key in before):  # begun before they were kept: no claim is made

@@ -35,6 +35,7 @@ OnProgress = Callable[[int, int], None]
 def render(plan: Plan, on_progress: OnProgress = lambda *_: None) -> int:
     """Renders what is not rendered yet of a stretch; how many triplets that was. Raises BadInput."""
     found = fonts.at_hand(plan.split, plan.soundfonts, plan.clean)
+    registry.build("codecs", plan.codec, plan.codec_options)  # what cannot be had begins nothing
     begin(plan, found)
     todo = missing(plan)
     indices = [(index,) for part in todo for index in range(part.begin, part.end)]

@@ -39,6 +39,8 @@ def lumps(content: bytes) -> Iterator[Lump]:
     if len(content) < 12 or content[1:4] != b"WAD":
         raise BadInput("no WAD: it must begin with IWAD or PWAD")
     count, directory = struct.unpack_from("<ii", content, 4)
+    if count < 0 or directory < 0 or directory + 16 * count > len(content):
+        raise BadInput("no whole WAD: what lies where is cut off")
     for i in range(count):
         start, size, name = struct.unpack_from("<ii8s", content, directory + 16 * i)
         yield Lump(name.rstrip(b"\0").decode("latin-1"), content[start : start + size])
@@ -92,12 +94,18 @@ def _stretches_of(path: Path) -> list[Any]:
     found = []
     for lump in _songs_of(path):
         identity = hashlib.sha256(lump.content).hexdigest()[:12]
-        found += [_to_json(r) for r in stretches(midi.read(lump.content), f"freedoom {identity}", lump.name)]
+        try:
+            found += [_to_json(r) for r in stretches(midi.read(lump.content), f"freedoom {identity}", lump.name)]
+        except (EOFError, ZeroDivisionError, struct.error) as error:
+            raise BadInput(f"{path}: its song {lump.name} is damaged ({error or type(error).__name__})") from None
     return found
 
 
 def _songs_of(path: Path) -> list[Lump]:
-    return [lump for lump in lumps(path.read_bytes()) if lump.content[:4] == b"MThd"]
+    try:
+        return [lump for lump in lumps(path.read_bytes()) if lump.content[:4] == b"MThd"]
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
 
 
 def stretches(song: midi.Song, family: str, name: str) -> list[Rhythm]:
