@@ -169,7 +169,8 @@ def test_without_a_data_set_only_a_dry_run_is_made(capsys: Capture) -> None:
     assert main(["train", "tiny", "--run", "run"]) == 2
     out, err = capsys.readouterr()
     assert err.splitlines() == [
-        "powermuse: train wants --data DATASET, which `powermuse prepare` makes (only --dry-run goes without)"
+        "powermuse: train wants --data DATASET, which `powermuse prepare` or `render` makes "
+        "(only --dry-run goes without)"
     ]
     assert out == "" and not list(Path.cwd().iterdir())
 
