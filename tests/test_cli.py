@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import re
@@ -230,6 +231,14 @@ def test_whoever_stops_reading_stops_the_command_without_a_word(here):
     ) as command:
         command.stdout.close()
         assert command.stderr.read() == b"" and command.wait(timeout=60) == 141
+
+
+def test_another_pipe_that_broke_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(
+        about, "describe", lambda *_: (_ for _ in ()).throw(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    )
+    assert main(["info", "mel"]) == 2
+    assert "Broken pipe" in capsys.readouterr().err
 
 
 def test_a_name_that_the_terminal_has_no_signs_for_is_told_all_the_same(here):

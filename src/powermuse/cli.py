@@ -1,12 +1,13 @@
 """The command line. Parses, shows progress, prints what came out; everything else is done elsewhere.
 
-Exit status: 0 done, 1 our fault, 2 yours (with what to do), 130, 138 and 143 stopped by SIGINT,
-SIGUSR1 (SLURM's time limit) and SIGTERM.
+Exit status: 0 done, 1 our fault, 2 yours (with what to do), 130, 138 and 143 stopped by SIGINT, SIGUSR1 (SLURM's time
+limit) and SIGTERM, 141 by SIGPIPE: nobody reads what is printed any more.
 """
 
 import argparse
 import io
 import os
+import select
 import signal
 import sys
 from collections.abc import Sequence
@@ -47,13 +48,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     except KeyboardInterrupt:
         return say("stopped", 128 + signal.SIGINT)
-    except BrokenPipeError:  # whoever read what is printed has seen enough; what is left goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_has_gone():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes nowhere
+            return 128 + signal.SIGPIPE
         if debug:
             raise
         return explain(error)
+
+
+def _reader_has_gone() -> bool:
+    """Whether nobody reads what is printed any more: a broken pipe may be another one, to a server."""
+    asked = select.poll()
+    try:
+        asked.register(sys.stdout.fileno(), 0)
+    except OSError:  # it is no file
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in asked.poll(0))
 
 
 class _Parser(argparse.ArgumentParser):
