@@ -80,7 +80,7 @@ def _add_factors(command: argparse.ArgumentParser) -> None:
         )  # fmt: skip
         command.add_argument(
             f"--{factor}-strength", metavar="X", type=float, default=None,
-            help=f"how far the {factor} is insisted on: 1 as the model has it, 0 not at all, up to 3 more",
+            help=f"how far the {factor} is insisted on: 1 as the model has it, 0 not at all, 2 more so",
         )  # fmt: skip
     command.add_argument(
         "--distance", metavar="X", type=float, default=None,

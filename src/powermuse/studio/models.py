@@ -2,7 +2,6 @@
 place on disk."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from powermuse import recipe, weights
@@ -16,10 +15,10 @@ class Models:
         """`brought`: folders of models or runs. Raises BadInput for what is none, and for two of one name."""
         self._places = {name: name for name in weights.shipped_models()}
         for given in brought:
-            name = weights.find_model(given).resolve().name
-            if name in self._places:
-                raise BadInput(f"--model {given}: a model is called {name} already; give its folder another name")
-            self._places[name] = str(Path(given).resolve())
+            place = weights.find_model(given).resolve()
+            if place.name in self._places:
+                raise BadInput(f"--model {given}: a model is called {place.name} already; give its folder another name")
+            self._places[place.name] = str(place)
 
     def place(self, name: str) -> str:
         """What `weights.load_model` takes for it. Raises BadInput where none is called so."""
