@@ -109,13 +109,19 @@ def _text(path: Path) -> str:
 def begin_from(model: torch.nn.Module, name_or_folder: str, run: Recipe) -> str:
     """Puts the weights of a shipped model, a run or a folder into a model of `run`; their digest. A second stage that
     they are without begins afresh. Raises BadInput where they do not fit, or were trained on another codec."""
+    model.load_state_dict(to_begin_from(model, name_or_folder, run))
+    return disk.sha256(find_model(name_or_folder) / _WEIGHTS)
+
+
+def to_begin_from(model: torch.nn.Module, name_or_folder: str, run: Recipe) -> dict[str, torch.Tensor]:
+    """The tensors that `begin_from` would put into the model, which may be without content; the same errors."""
     path = find_model(name_or_folder) / _WEIGHTS
     tensors = _read(path)
     _check_codec(path, run, "the run that is to begin from it is of")
     if not any(name.startswith(_SECOND_STAGE) for name in tensors):
         tensors |= {name: tensor for name, tensor in model.state_dict().items() if name.startswith(_SECOND_STAGE)}
-    fit_tensors(model, tensors, str(path))
-    return disk.sha256(path)
+    _check_fit(model, tensors, str(path))
+    return tensors
 
 
 def _check_codec(path: Path, run: Recipe, but: str) -> None:
@@ -170,6 +176,11 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 def fit_tensors(model: torch.nn.Module, tensors: dict[str, torch.Tensor], where: str) -> None:
     """Loads tensors that must be exactly those of the model. Raises BadInput that names the first that is not."""
+    _check_fit(model, tensors, where)
+    model.load_state_dict(tensors)
+
+
+def _check_fit(model: torch.nn.Module, tensors: dict[str, torch.Tensor], where: str) -> None:
     wanted = model.state_dict()
     for name in sorted(wanted.keys() ^ tensors.keys()):
         trouble = "is missing" if name in wanted else "is not part of this model"
@@ -179,4 +190,3 @@ def fit_tensors(model: torch.nn.Module, tensors: dict[str, torch.Tensor], where:
             raise BadInput(
                 f"{where}: {name} has shape {list(tensor.shape)}, the recipe wants {list(wanted[name].shape)}"
             )
-    model.load_state_dict(tensors)

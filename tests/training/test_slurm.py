@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
+from powermuse import weights
 from powermuse.cli import main
 from powermuse.commands import train as train_command
 from powermuse.data.made_up import make_up_triplets
@@ -414,6 +415,11 @@ REFUSED = {
     "a run on another data set": (command(run="begun"), "was begun with data set clip_frames=7"),
     "a term that there is not": (command("-s", "weights.nonsense=1"), "no term is called 'nonsense'"),
     "a target that there is not": (command("-s", "targets={x: '<= 1'}"), "nothing is called 'x'"),
+    "weights of another recipe to begin from": (
+        command("-s", "training.begin_from=starter"),
+        "agent.encoders.0.0.bias has shape [64], the recipe wants",
+    ),
+    "what is no model to begin from": (command("-s", "training.begin_from=full"), "full: is not a model"),
     "a run that is none": (command(run="full"), "exists and is not a run"),
     "a script in its run": (command("-o", "runs/first/job.sh", run="runs/first"), "there is no directory"),
     "a script in an empty run": (command("-o", "empty/job.sh", run="empty"), "cannot lie in the folder of its run"),
@@ -448,6 +454,18 @@ def test_a_run_that_was_begun_gets_a_job_that_goes_on_with_it(home, capsys):
 def test_a_data_set_that_is_only_on_the_nodes_is_mentioned(home, capsys):
     assert main(command(data="/scratch of nodes/data")) == 0
     said = "/scratch of nodes/data: not on this machine; the job will look for it on its nodes"
+    assert capsys.readouterr().err == f"powermuse: {said}\n"
+
+
+def test_weights_that_suit_the_recipe_are_let_pass(home, capsys):
+    weights.save_model(home / "before", weights.build_model(toy(), 128), toy())
+    assert main(command("-s", "training.begin_from=before")) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_weights_of_a_run_that_is_still_to_come_are_mentioned(home, capsys):
+    assert main(command("-s", "training.begin_from=runs/before")) == 0
+    said = "runs/before: not on this machine; the job will look for it on its nodes, to begin from its weights"
     assert capsys.readouterr().err == f"powermuse: {said}\n"
 
 

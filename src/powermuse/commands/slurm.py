@@ -112,6 +112,8 @@ def _check(recipe: "Recipe", data: Path, job: "Job") -> None:
     agent: Any = blank_model(recipe).agent
     learner.objective(recipe, agent, world)
     runs.check_run(job.run, recipe, _identity(recipe, data, job.run))
+    if not job.run.exists():
+        _check_beginning(recipe)
 
 
 def _identity(recipe: "Recipe", data: Path, run: Path) -> dict[str, Any] | None:
@@ -128,6 +130,19 @@ def _identity(recipe: "Recipe", data: Path, run: Path) -> dict[str, Any] | None:
     opened = open_data(data, recipe.data, recipe.training.seed, known, orchestrations=orchestrations)
     runs.check_codec(recipe, opened.data.header, opened.data.folder)
     return opened.identity
+
+
+def _check_beginning(recipe: "Recipe") -> None:
+    """Raises BadInput where the weights that a run is to begin from do not suit it; those of a run that is still to
+    come, as in a chain of jobs, are mentioned."""
+    from powermuse import weights
+    from powermuse.outline import blank_model
+
+    model = recipe.training.begin_from
+    if model and model not in weights.shipped_models() and not Path(model).exists():
+        say(f"{model}: not on this machine; the job will look for it on its nodes, to begin from its weights")
+    elif model:
+        weights.to_begin_from(blank_model(recipe), model, recipe)
 
 
 def _check_out(out: Path, run: Path) -> None:
