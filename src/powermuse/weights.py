@@ -149,6 +149,13 @@ def find_model(name_or_folder: str) -> Path:
     return folder
 
 
+def is_to_come(name_or_folder: str) -> bool:
+    """Whether it may become a model: a folder that is not there, or a run that has not validated yet."""
+    folder = Path(name_or_folder)
+    begun = (folder / _RECIPE).is_file() and not (folder / _WEIGHTS).is_file()
+    return name_or_folder not in shipped_models() and (begun or not folder.exists())
+
+
 def window_frames(run: Recipe) -> int:
     """How much a model of a recipe composes at once; more is composed in windows that overlap."""
     return run.flow.window_frames if run.composer == "flow" else run.data.crop_frames

@@ -463,10 +463,25 @@ def test_weights_that_suit_the_recipe_are_let_pass(home, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_weights_of_a_run_that_is_still_to_come_are_mentioned(home, capsys):
-    assert main(command("-s", "training.begin_from=runs/before")) == 0
-    said = "runs/before: not on this machine; the job will look for it on its nodes, to begin from its weights"
+@pytest.mark.parametrize("begun", [False, True])
+def test_weights_that_a_run_has_still_to_come_to_are_mentioned(home, capsys, begun):
+    if begun:
+        Trainer(toy(), "data", "before", lambda _: None)
+    assert main(command("-s", "training.begin_from=before")) == 0
+    said = "before: no weights are there yet; the job will look for them, to begin from"
     assert capsys.readouterr().err == f"powermuse: {said}\n"
+
+
+def test_where_a_run_began_is_looked_at_until_it_has_a_checkpoint(home, capsys):
+    settings = "training.begin_from=before", "training.pairs=8"
+    weights.save_model(home / "before", weights.build_model(toy(), 128), toy())
+    trainer = Trainer(toy(*settings), "data", "runs/first", lambda _: None)
+    (home / "before/model.safetensors").write_bytes(b"")
+    words = command("-s", settings[0], "-s", "training.pairs=80")
+    assert main(words) == 2
+    assert "not a readable weight file" in capsys.readouterr().err
+    trainer.fit()
+    assert main(words) == 0
 
 
 def test_submitting_tells_the_number_of_the_job_and_its_log_or_what_sbatch_says(cluster, home, capsys):

@@ -104,7 +104,7 @@ def _absolute(path: str) -> str:
 def _check(recipe: "Recipe", data: Path, job: "Job") -> None:
     """Raises BadInput, before a job waits in the queue, for what training would refuse before its first step."""
     from powermuse.outline import blank_model
-    from powermuse.training import learner, parallel, runs
+    from powermuse.training import checkpoint, learner, parallel, runs
 
     world = job.nodes * job.tasks
     runs.check_settings(recipe)
@@ -112,7 +112,7 @@ def _check(recipe: "Recipe", data: Path, job: "Job") -> None:
     agent: Any = blank_model(recipe).agent
     learner.objective(recipe, agent, world)
     runs.check_run(job.run, recipe, _identity(recipe, data, job.run))
-    if not job.run.exists():
+    if not checkpoint.found(job.run / "checkpoints"):
         _check_beginning(recipe)
 
 
@@ -133,14 +133,14 @@ def _identity(recipe: "Recipe", data: Path, run: Path) -> dict[str, Any] | None:
 
 
 def _check_beginning(recipe: "Recipe") -> None:
-    """Raises BadInput where the weights that a run is to begin from do not suit it; those of a run that is still to
-    come, as in a chain of jobs, are mentioned."""
+    """Raises BadInput where the weights that a run is to begin from do not suit it; those that a run has still to come
+    to, as in a chain of jobs, are mentioned."""
     from powermuse import weights
     from powermuse.outline import blank_model
 
     model = recipe.training.begin_from
-    if model and model not in weights.shipped_models() and not Path(model).exists():
-        say(f"{model}: not on this machine; the job will look for it on its nodes, to begin from its weights")
+    if model and weights.is_to_come(model):
+        say(f"{model}: no weights are there yet; the job will look for them, to begin from")
     elif model:
         weights.to_begin_from(blank_model(recipe), model, recipe)
 
