@@ -80,6 +80,8 @@ class FlowRecipe:
     """The one that generation takes; empty: by the seed, each in its turn."""
     guidance: list[float] = field(default_factory=list)
     """How far generation leans away from what it would do without each factor: rhythm, harmony, colour."""
+    leaning: float = 0.0
+    """By how much generation raises the log odds of the notes of the chord that holds, and lowers those of others."""
     strikes: float = 0.3
     holds: float = 0.35
     """Chances from which its score strikes a note (with that of the token beside), and lets it sound on."""
@@ -112,9 +114,8 @@ class DataRecipe:
     crop_frames: int = 1200
     """Frames of each training pair, cut at random; of a cascade also the window of generation."""
     decode_frames: int = 90
-    """Frames that waveform losses decode of each clip, from random places."""
     decode_stretches: int = 1
-    """Pieces of equal length that these frames are decoded in, spread over the crop."""
+    """Frames that waveform losses decode of each clip; in so many pieces of equal length, from random places."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,7 @@ class TrainingRecipe:
     cooldown: int = 0
     """Pairs before the end over which it falls, in a straight line, to `final_share` of itself."""
     final_share: float = 0.05
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
-    """Decay of AdamW's two moments."""
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])  # decay of AdamW's two moments
     weight_decay: float = 0.01
     clip_norm: float = 10.0
     """Bound of the gradient norm."""

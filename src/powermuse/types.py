@@ -87,6 +87,9 @@ class Proposal(NamedTuple):
     """Scalars for the log; those that a target may bind carry their gradient."""
     masks: tuple[Tensor, Tensor] | None = None
     """The masks [B, D, T] in [0, 1] that were really used, groove then harmony, where there are any."""
+    chord_BPT: Tensor | None = None
+    """Which pitch classes [B, 12, T], C first, belong to the chord that holds: 1, or -1 for those that do not; 0 where
+    no chord does. None where none is told."""
 
 
 class Noised(NamedTuple):

@@ -17,7 +17,9 @@ def _clip(seed: int = 0, batch: int = 1, latent_dim: int = 16, frames: int = 24,
     if silent:
         nothing = torch.zeros(batch, 8, frames), torch.zeros(batch, 24, frames)
         return Clip(torch.zeros(shape), *nothing, torch.full((batch, frames), -100.0), torch.zeros(batch, frames))
-    chroma = torch.rand(batch, 24, frames, generator=generator)
+    # Few notes at a time, for .8 s: what sounds all of them alike has no chord.
+    chroma = torch.rand(batch, 24, frames, generator=generator)[..., ::60].pow(6)
+    chroma = chroma.repeat_interleave(60, dim=-1)[..., :frames]
     beats = torch.zeros(batch, frames)
     beats[:, ::8] = 1.0
     beats[:, ::32] = 2.0

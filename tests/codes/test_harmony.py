@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from powermuse.audio import pitches
 from powermuse.codes import harmony
 from powermuse.metrics import chords
 
@@ -57,6 +58,30 @@ def test_silence_is_no_chord():
     assert (code[:-1] == 0).all()
 
 
+@pytest.mark.parametrize("what", ["drums", "noise"])
+def test_what_has_no_tone_has_no_chord(what):
+    chance = np.random.default_rng(0)
+    loud_N = np.exp(-(np.arange(8 * 24_000) % 12_000) / 900) if what == "drums" else np.ones(8 * 24_000)
+    strength_QT = pitches.strengths((0.1 * chance.standard_normal(8 * 24_000) * loud_N).astype(np.float32))
+    chroma_PT = np.concatenate(pitches.chromas(strength_QT))
+    code = harmony.told(
+        chroma_BPT := torch.from_numpy(chroma_PT).float()[None].repeat_interleave(4, -1), harmony.states(chroma_BPT)
+    )[0]
+    assert (code[-1] == 1).float().mean() > 0.8
+
+
+def test_a_rest_between_chords_is_no_chord():
+    read = harmony.code(torch.cat([chroma((C_MAJOR, 150)), torch.zeros(1, 24, 150), chroma((C_MAJOR, 150))], dim=-1))[0]
+    assert (read[-1, 160:290] == 1).all() and not read[-1, :140].any() and not read[-1, 310:].any()
+
+
+def test_clear_chords_of_half_a_second_are_all_read():
+    four = [(0, 4, 7), (9, 0, 4), (5, 9, 0), (7, 11, 2)] * 4
+    states = harmony.read(chroma(*((notes, 40) for notes in four))[..., ::4])[0]
+    wanted = ["C:maj", "A:min", "F:maj", "G:maj"] * 4
+    assert [*map(chords.meaning, named(states[5::10]))] == [*map(chords.meaning, wanted)]
+
+
 # Diminished and suspended chords are rare, and read only where more than their bare notes speaks for them.
 @pytest.mark.parametrize("shape", ["maj", "min", "7", "maj7", "min7"])
 def test_every_common_quality_on_every_root_has_its_own_state(shape):
@@ -66,13 +91,33 @@ def test_every_common_quality_on_every_root_has_its_own_state(shape):
         assert chords._states()[int(states[10])] == f"{chords.PITCH_NAMES[root]}:{shape}"
 
 
-def test_it_reads_what_the_reader_of_the_benchmark_reads():
-    """The same likelihoods and path, but for a clock twice as fine."""
+def named(states_T: Tensor) -> list[str]:
+    return [chords._states()[int(s)] for s in states_T]
+
+
+def test_chords_that_follow_one_another_are_all_read():
     chance = np.random.default_rng(0)
     spans = [(tuple((int(root) + s) % 12 for s in (0, 4, 7)), 120) for root in chance.integers(0, 12, 5)]
-    states = harmony.read(chroma(*spans)[..., ::4])[0].numpy()
-    names = [chords._states()[s] for s in states[15::30]]
-    assert names == [f"{chords.PITCH_NAMES[notes[0]]}:maj" for notes, _ in spans]
+    states = harmony.read(chroma(*spans)[..., ::4])[0]
+    assert named(states[15::30]) == [f"{chords.PITCH_NAMES[notes[0]]}:maj" for notes, _ in spans]
+
+
+@pytest.mark.parametrize(("scale", "expected"), [((0, 2, 4, 5, 7, 9, 11), "A:min"), ((9, 11, 1, 2, 4, 6, 8), "A:maj")])
+def test_a_third_that_cannot_be_told_is_that_of_the_scale(scale, expected):
+    """A and E with as much C as C sharp, among the notes of C major and of A major."""
+    doubtful = chroma((A_MINOR, 200))
+    doubtful[:, 12 + 1] = doubtful[:, 12]
+    around = torch.full((1, 24, 800), 0.05)
+    around[:, [12 + note for note in scale]] = 0.7
+    states = harmony.read(torch.cat([doubtful, around], dim=-1)[..., ::4])[0]
+    assert chords.meaning(named(states[25:26])[0]) == chords.meaning(expected)
+
+
+@pytest.mark.parametrize(("frames", "expected"), [(16, {"C:maj"}), (40, {"C:maj"}), (120, {"C:maj", "A:min"})])
+def test_half_a_second_amid_another_chord_is_no_chord_of_its_own(frames, expected):
+    """By the second about it; without that it would be one from .48 s on."""
+    states = harmony.read(chroma((C_MAJOR, 200), (A_MINOR, frames), (C_MAJOR, 200))[..., ::4])[0]
+    assert set(named(states)) == expected
 
 
 def test_the_nearest_state_to_a_code_is_its_own_and_to_a_mix_that_of_the_larger_share():
@@ -81,6 +126,15 @@ def test_the_nearest_state_to_a_code_is_its_own_and_to_a_mix_that_of_the_larger_
     assert torch.equal(harmony.nearest(codes_BRT), states_BT.repeat_interleave(4, dim=-1))
     mixed = 0.6 * codes_BRT + 0.4 * codes_BRT.roll(4 * 31, dims=-1)
     assert torch.equal(harmony.nearest(mixed), states_BT.repeat_interleave(4, dim=-1))
+
+
+def test_which_notes_belong_to_the_chord_and_of_none_nothing_is_said():
+    code_BRT = harmony.told(torch.zeros(1, 24, 8), torch.tensor([[0, 84]]))  # C major, then no chord
+    found_PT = harmony.belonging(code_BRT)[0]
+    assert (found_PT[:, :4] == torch.tensor([1, -1, -1, -1, 1, -1, -1, 1, -1, -1, -1, -1.0])[:, None]).all()
+    assert not found_PT[:, 4:].any()
+    mean_PT = harmony.belonging(0.5 * (code_BRT[..., :4] + code_BRT[..., 4:]))[0]
+    torch.testing.assert_close(mean_PT, 0.5 * found_PT[:, :4])
 
 
 def test_a_clip_in_a_batch_is_read_as_it_is_alone():

@@ -31,7 +31,7 @@ codec: {name: mel, options: {inversion_steps: 8, phase_steps: 4}}
 agent: {name: factors}
 composer: flow
 flow:
-  {width: 16, heads: 2, draft_layers: 1, refine_layers: 1, steps: 2, guidance: [0.0, 0.5],
+  {width: 16, heads: 2, draft_layers: 1, refine_layers: 1, steps: 2, guidance: [0.0, 0.5], leaning: 0.4,
   orchestrations: [blocks, "held: no", "off"]}
 weights: {draft.truth: 1.0}
 """
@@ -168,15 +168,31 @@ def test_a_factor_from_the_other_clip_is_heard(shop, tmp_path):
     assert not np.allclose(own, sound(tmp_path / "shared.wav"))
 
 
+def test_notes_lean_to_the_chords_that_the_agent_tells(shop):
+    def notes_of(*settings: str) -> np.ndarray:
+        composer = Composer(weights.load_model(shop / "model", ["flow.guidance=[]", *settings]))
+        blend = composer.compose(composer.listen(shop / "a.wav"), composer.listen(shop / "b.wav"))
+        assert blend.notes_QN is not None
+        return blend.notes_QN
+
+    plain, leant = notes_of("flow.leaning=0"), notes_of("flow.leaning=3")
+    assert (leant > plain).any(axis=1).any() and (leant < plain).any(axis=1).any()
+
+
 def test_strengths_become_guidance_on_top_of_the_models_own(shop):
     model = str(shop / "model")
     assert factors.overrides(model, OWN) == []
     assert factors.overrides(model, {**OWN, "rhythm": (None, 2.0)}) == ["flow.guidance=[1.0, 0.5, 0.0]"]
-    assert factors.overrides(model, {**OWN, "harmony": (None, 2.0)}) == ["flow.guidance=[0.0, 2.0, 0.0]"]
+    assert factors.overrides(model, {**OWN, "harmony": (None, 2.0)}) == [
+        "flow.leaning=1.4",
+        "flow.guidance=[0.0, 2.0, 0.0]",
+    ]
     assert factors.overrides(model, {**OWN, "harmony": ((1.0, 0.0), 0.0)}) == [
         "agent.options.harmony_from=[1.0, 0.0]",
+        "flow.leaning=0.0",
         "flow.guidance=[0.0, -1.0, 0.0]",
     ]
+    assert factors.overrides(model, {**OWN, "harmony": (None, 0.5)})[0] == "flow.leaning=0.2"
     loaded = weights.load_model(model, factors.overrides(model, {**OWN, "colour": ((1.0, 1.0), 3.0)}))
     assert loaded.recipe.flow.guidance == [0.0, 0.5, 2.0]
     assert loaded.recipe.agent.options["colour_from"] == [1.0, 1.0]
@@ -256,7 +272,7 @@ def test_a_model_without_orchestrations_says_so(shop, tmp_path, capsys: Capture)
 def clip(seed: int, frames: int = 120) -> Clip:
     generator = torch.Generator().manual_seed(seed)
     z_BDT = 5.0 + 4.0 * torch.randn(1, 128, frames, generator=generator)
-    chroma_BPT = torch.rand(1, 24, frames // 40, generator=generator).repeat_interleave(40, dim=-1)
+    chroma_BPT = torch.rand(1, 24, frames // 40, generator=generator).pow(6).repeat_interleave(40, dim=-1)
     return Clip(z_BDT, torch.rand(1, 8, frames, generator=generator), chroma_BPT, torch.full((1, frames), -20.0))
 
 

@@ -50,7 +50,8 @@ def clip(seed: int, frames: int = 600) -> Clip:
     generator = torch.Generator().manual_seed(seed)
     z_BDT = 5.0 + 4.0 * torch.randn(1, 128, frames, generator=generator)
     onsets_BKT = torch.rand(1, 8, frames, generator=generator) ** 8
-    chroma_BPT = torch.rand(1, 24, frames // 100, generator=generator).repeat_interleave(100, dim=-1)
+    # Few notes at a time: what sounds all of them alike has no chord.
+    chroma_BPT = torch.rand(1, 24, frames // 100, generator=generator).pow(6).repeat_interleave(100, dim=-1)
     return Clip(z_BDT, onsets_BKT, chroma_BPT, torch.full((1, frames), -20.0))
 
 

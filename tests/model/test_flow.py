@@ -179,6 +179,39 @@ def test_the_notes_that_are_told_lean_as_the_blend_does(steps, begin):
     torch.testing.assert_close(told_notes(more) - told_notes(plain), told_notes(plain) - told_notes(free))
 
 
+def test_notes_lean_to_those_of_the_chord_that_holds_and_in_training_they_do_not():
+    chord_BPT = torch.full((2, 12, T), -1.0)
+    chord_BPT[:, [0, 4, 7], :15] = 1.0  # C major, then D minor, in the second clip no chord to the end
+    chord_BPT[:, [2, 5, 9], 15:] = 1.0
+    chord_BPT[1, :, 24:] = 0.0
+    given = proposal()._replace(chord_BPT=chord_BPT)
+    plain, leant = (unlike_its_start(made(leaning=amount).eval()) for amount in (0.0, 1.5))
+    own_BQN, moved_BQN = plain(given).notes_BQN, leant(given).notes_BQN
+    by_BQN = (moved_BQN - own_BQN).round(decimals=3)
+    middle_c, low_d = 60 - 21, 26 - 21
+    for row, held in ((middle_c, (1.5, -1.5)), (low_d, (-1.5, 1.5))):
+        for i in (row, NOTES + row):  # what sounds, and what is struck
+            assert by_BQN[0, i].tolist() == [held[0]] * 5 + [held[1]] * 6
+            assert by_BQN[1, i].tolist() == [held[0]] * 5 + [held[1]] * 3 + [0.0] * 3
+    torch.testing.assert_close(plain(proposal()).notes_BQN, own_BQN)
+    torch.testing.assert_close(leant(proposal()).notes_BQN, own_BQN)
+    drop = {"drop": 0.0, "drop_all": 0.0}
+    learning = [unlike_its_start(made(leaning=x, **drop).train())(given).notes_BQN for x in (0.0, 1.5)]
+    torch.testing.assert_close(*learning)
+
+
+def test_what_is_painted_and_told_as_its_score_leans_too():
+    chord_BPT = torch.full((2, 12, T), -1.0)
+    chord_BPT[:, [0, 4, 7]] = 1.0
+    given = proposal()._replace(chord_BPT=chord_BPT)
+    plain, leant = (unlike_its_start(made(leaning=x, steps=0).eval())(given) for x in (0.0, 30.0))
+    foreign = [i for i in range(NOTES) if (i + 21) % 12 not in (0, 4, 7)]
+    sounds_BQN = settled(leant.notes_BQN.sigmoid(), SMALL).sounds_BQN
+    assert sounds_BQN.any() and not sounds_BQN[:, foreign].any()
+    assert settled(plain.notes_BQN.sigmoid(), SMALL).sounds_BQN[:, foreign].any()
+    assert not torch.allclose(plain.blend_BDT, leant.blend_BDT)
+
+
 @pytest.mark.parametrize(
     ("guidance", "wanted"),
     [

@@ -48,7 +48,8 @@ class Config:
 
 class FactorsAgent(Agent):
     """Streams: rhythm [B, bands + 1, T], harmony [B, 49, T], voicing [B, Q D + 1, T] where it may pass, colour
-    [B, Q D, T] (the same in every frame). No weights.
+    [B, Q D, T] (the same in every frame); and which pitch classes belong to the chord that holds, [B, 12, T], as the
+    harmony code tells it. No weights.
 
     Neither clip's latents pass: only quantiles of the latents reach the composer, over all of the time as colour, over
     the time of each chord as voicing. There is no residual, so a mix of the clips cannot come out.
@@ -83,7 +84,8 @@ class FactorsAgent(Agent):
         voiced = (self._voicing(chordal[0], states[0]),) if self.config.voicing else ()
         colour_BC = self._mean("colour", [self._colour(clip) for clip in self._wanted("colour", clips)])
         streams = (rhythm_BRT, harmony_BRT, *voiced, colour_BC[..., None].expand(-1, -1, rhythm_BRT.shape[-1]))
-        return Proposal(streams, None, {}, _stats(rhythm_BRT, harmony_BRT))
+        stats = _stats(rhythm_BRT, harmony_BRT)
+        return Proposal(streams, None, {}, stats, chord_BPT=chords.belonging(harmony_BRT))
 
     def _wanted(self, factor: str, clips: tuple[Clip, Clip]) -> list[Clip]:
         return [clip for clip, strength in zip(clips, self.strengths[factor], strict=True) if strength > 0.0]

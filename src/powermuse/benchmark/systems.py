@@ -20,7 +20,7 @@ from powermuse.types import BadInput
 THROUGH_CODEC = "truth through the codec"
 VERSION = "1"
 """Of the rivals and references: raise when one of them composes otherwise than before."""
-_PLAYED = "2"
+_PLAYED = "3"
 """Of the composers that play from a score: raise when the same weights come to sound otherwise than before."""
 _REFERENCE_CODEC = "mel"
 

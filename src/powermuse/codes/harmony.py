@@ -1,8 +1,9 @@
 """The harmony of a clip: which chord holds when, and how strongly its notes sound while it does.
 
-Chords are read from the clip's chroma by templates and Viterbi, as `metrics.chords` reads a waveform, at 18.75 frames a
-second; within a chord everything is constant. When the clip strikes its chords, in which voicing and on what
-instruments, is not in it.
+Chords are read from the clip's chroma by templates and Viterbi at 18.75 frames a second: by what sounds in the moment
+and in the second about it, and by the scale, which is what all of the chroma sounds: a note foreign to it needs more to
+be believed. (`metrics.chords`, which reads a waveform to judge by, does not look about.) Within a chord everything is
+constant. When the clip strikes its chords, in which voicing and on what instruments, is not in it.
 """
 
 from collections import Counter
@@ -10,6 +11,7 @@ from functools import lru_cache
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from powermuse.audio import clock
@@ -23,8 +25,15 @@ RATE_HZ = clock.FRAME_RATE_HZ / FRAMES_TOGETHER
 Detail = Literal["names", "chords", "quarters"]
 _QUARTER = 5
 """Frames of the reader that are some quarter of a second."""
-_SHARPNESS = 0.5 * chords.SHARPNESS
-"""Half the weight for a reader that looks twice as often."""
+_SHARPNESS, _CHANGE_COST = 2.0, 6.0
+"""Of clear chords those of half a second are read, of doubtful ones longer ones alone."""
+_BASS_WEIGHT, _BASS_SHARE = 0.8, 0.4
+"""What the bass counts by itself, and beside the treble."""
+_ABOUT, _ABOUT_FRAMES = 0.25, 21
+"""Share of what sounds in the second about a frame."""
+_SCALE = 0.7
+_NO_CHORD = 1.05
+_PRIOR = {"maj": 0.0, "min": 0.02, "7": -0.02, "maj7": -0.03, "min7": -0.05, "dim": -0.35, "sus4": -0.25}
 
 
 def code(chroma_BPT: Tensor) -> Tensor:
@@ -88,6 +97,12 @@ def _longest(stretch: Counter[int]) -> int:
     return stretch.most_common(1)[0][0]
 
 
+def belonging(code_BRT: Tensor) -> Tensor:
+    """[B, 12, T]: 1 for the pitch classes of the chord that a code tells, -1 for the others, 0 where it tells none; of
+    a mean of codes the mean."""
+    return 2.0 * code_BRT[:, 12:24] - (1.0 - code_BRT[:, -1:])
+
+
 def nearest(code_BRT: Tensor) -> Tensor:
     """Number of the chord state [B, T] whose root and notes a code, or a mean of codes, is nearest to."""
     named_BRT = torch.cat([code_BRT[:, :24], code_BRT[:, -1:]], dim=1)
@@ -112,13 +127,32 @@ def _coarse(chroma_BPT: Tensor) -> Tensor:
 
 def _likelihoods(chroma_BPT: Tensor) -> Tensor:
     """Log likelihood [B, 85, T] of each state, up to a constant."""
-    bass_BPT, treble_BPT = chroma_BPT[:, :12], chroma_BPT[:, 12:]
-    overtone_BPT = chords.FIFTH_PARTIAL * bass_BPT.roll(4, dims=1)
-    both_BPT = (treble_BPT - overtone_BPT).clamp_min(0.0) + 0.5 * bass_BPT
-    treble_SP, bass_SP, prior_S = (t.to(chroma_BPT) for t in _templates())
-    found_BST = treble_SP @ _unit(both_BPT) + chords.BASS_WEIGHT * (bass_SP @ _unit(bass_BPT)) + prior_S[:, None]
-    none_B1T = torch.full_like(found_BST[:, :1], chords.NO_CHORD)
+    treble_SP, _, prior_S = (t.to(chroma_BPT) for t in _templates())
+    scale_BP1 = _unit(_together(chroma_BPT)).mean(dim=-1, keepdim=True)
+    scale_BP1 = scale_BP1 / scale_BP1.norm(dim=1, keepdim=True).clamp_min(1e-9)
+    found_BST = (1.0 - _ABOUT) * _likeness(chroma_BPT) + _ABOUT * _likeness(_about(chroma_BPT))
+    # The scale chooses among chords, not whether there is one: drums have a scale, too.
+    in_scale_BS1 = treble_SP @ scale_BP1
+    found_BST = found_BST + _SCALE * (in_scale_BS1 - in_scale_BS1.mean(dim=1, keepdim=True)) + prior_S[:, None]
+    none_B1T = torch.full_like(found_BST[:, :1], _NO_CHORD)
     return _SHARPNESS * torch.cat([found_BST, none_B1T], dim=1)
+
+
+def _likeness(chroma_BPT: Tensor) -> Tensor:
+    """Cosines [B, 84, T] with the templates of the chords."""
+    treble_SP, bass_SP, _ = (t.to(chroma_BPT) for t in _templates())
+    return treble_SP @ _unit(_together(chroma_BPT)) + _BASS_WEIGHT * (bass_SP @ _unit(chroma_BPT[:, :12]))
+
+
+def _together(chroma_BPT: Tensor) -> Tensor:
+    """[B, 12, T]: the treble, and something of the bass."""
+    return chroma_BPT[:, 12:] + _BASS_SHARE * chroma_BPT[:, :12]
+
+
+def _about(chroma_BPT: Tensor) -> Tensor:
+    """Means over the second about each frame; beyond the ends what is there last."""
+    side = _ABOUT_FRAMES // 2
+    return F.avg_pool1d(F.pad(chroma_BPT, (side, side), mode="replicate"), _ABOUT_FRAMES, stride=1)
 
 
 def _unit(x_BPT: Tensor) -> Tensor:
@@ -132,9 +166,9 @@ def _viterbi(likely_BST: Tensor) -> Tensor:
     score_BS, came_from = likely_BST[..., 0], []
     for now_BS in likely_BST.unbind(dim=-1)[1:]:
         best_B1, at_B1 = score_BS.max(dim=1, keepdim=True)
-        change_BS = best_B1 - chords.CHANGE_COST > score_BS
+        change_BS = best_B1 - _CHANGE_COST > score_BS
         came_from.append(torch.where(change_BS, at_B1, stay_S))
-        score_BS = torch.where(change_BS, best_B1 - chords.CHANGE_COST, score_BS) + now_BS
+        score_BS = torch.where(change_BS, best_B1 - _CHANGE_COST, score_BS) + now_BS
     path = [score_BS.argmax(dim=1, keepdim=True)]
     for back_BS in reversed(came_from):
         path.append(back_BS.gather(1, path[-1]))
@@ -163,8 +197,8 @@ def _held(chroma_BPT: Tensor, changed_BT: Tensor) -> Tensor:
 @lru_cache(maxsize=1)
 @torch.inference_mode(False)
 def _templates() -> tuple[Tensor, Tensor, Tensor]:
-    treble_SP, bass_SP = chords.templates()
-    return tuple(torch.from_numpy(x).float() for x in (treble_SP, bass_SP, chords.priors()))  # type: ignore[return-value]
+    treble_SP, bass_SP = (torch.from_numpy(x).float() for x in chords.templates())
+    return treble_SP, bass_SP, torch.tensor([_PRIOR[shape] for shape in chords.QUALITIES]).repeat_interleave(12)
 
 
 @lru_cache(maxsize=1)

@@ -60,6 +60,9 @@ def _of_factors(model: str, run: Recipe, chosen: Chosen) -> list[str]:
             if not 0.0 <= strength <= _STRONGEST:
                 raise BadInput(f"--{name}-strength must be from 0 to {_STRONGEST:g}, not {strength:g}")
             guidance[i] = (1.0 + guidance[i]) * strength - 1.0
+    insisted = chosen["harmony"][1]
+    if insisted is not None:
+        told.append(f"flow.leaning={run.flow.leaning * min(insisted, 1.0) + max(insisted - 1.0, 0.0)}")
     return [*told, f"flow.guidance={guidance}"]
 
 

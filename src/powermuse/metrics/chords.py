@@ -42,13 +42,13 @@ QUALITIES = {
     "sus4": (0, 5, 7),
 }
 """Pitch classes above the root of each chord quality, under the names of Harte et al. (ISMIR 2005)."""
-PRIOR = {"maj": 0.0, "min": 0.015, "7": -0.05, "maj7": -0.05, "min7": -0.02, "dim": -0.25, "sus4": -0.25}
+_PRIOR = {"maj": 0.0, "min": 0.015, "7": -0.05, "maj7": -0.05, "min7": -0.02, "dim": -0.25, "sus4": -0.25}
 _FRAMES_TOGETHER = 2
-SHARPNESS = 8.0
-BASS_WEIGHT = 0.5
-CHANGE_COST = 5.0
-NO_CHORD = 0.9
-FIFTH_PARTIAL = 0.12
+_SHARPNESS = 8.0
+_BASS_WEIGHT = 0.5
+_CHANGE_COST = 5.0
+_NO_CHORD = 0.9
+_FIFTH_PARTIAL = 0.12
 COMPRESSION = 0.6
 
 
@@ -169,9 +169,9 @@ def _states() -> tuple[str, ...]:
     return (*(f"{PITCH_NAMES[root]}:{shape}" for shape in QUALITIES for root in range(12)), "N")
 
 
-def priors() -> np.ndarray:
+def _priors() -> np.ndarray:
     """What each of the 84 chords has beforehand, [84]: rarer kinds less."""
-    return np.repeat([PRIOR[shape] for shape in QUALITIES], 12)
+    return np.repeat([_PRIOR[shape] for shape in QUALITIES], 12)
 
 
 @lru_cache(maxsize=1)
@@ -193,12 +193,12 @@ def _likelihoods(strength_QT: np.ndarray) -> np.ndarray:
     calm_QT = strength_QT[:, :frames].reshape(len(strength_QT), -1, _FRAMES_TOGETHER).mean(axis=-1)
     bass_PT, treble_PT = pitches.chromas(calm_QT)
     # The fifth partial of a bass note is a major third above it: minor chords would read as major.
-    both_PT = np.maximum(treble_PT - FIFTH_PARTIAL * np.roll(bass_PT, 4, axis=0), 0.0) + 0.5 * bass_PT
+    both_PT = np.maximum(treble_PT - _FIFTH_PARTIAL * np.roll(bass_PT, 4, axis=0), 0.0) + 0.5 * bass_PT
     treble, bass = templates()
-    chord_ST = treble @ _unit(both_PT) + BASS_WEIGHT * (bass @ _unit(bass_PT))
-    chord_ST += priors()[:, None]
-    none_T = np.full((1, chord_ST.shape[1]), NO_CHORD)
-    return SHARPNESS * np.concatenate([chord_ST, none_T])
+    chord_ST = treble @ _unit(both_PT) + _BASS_WEIGHT * (bass @ _unit(bass_PT))
+    chord_ST += _priors()[:, None]
+    none_T = np.full((1, chord_ST.shape[1]), _NO_CHORD)
+    return _SHARPNESS * np.concatenate([chord_ST, none_T])
 
 
 def _unit(x_PT: np.ndarray) -> np.ndarray:
@@ -212,9 +212,9 @@ def _viterbi(likely_ST: np.ndarray) -> np.ndarray:
     score, back = likely_ST[:, 0].copy(), []
     for now_S in likely_ST.T[1:]:
         best = int(score.argmax())
-        change = score[best] - CHANGE_COST > score
+        change = score[best] - _CHANGE_COST > score
         back.append(np.where(change, best, np.arange(len(score))))
-        score = np.where(change, score[best] - CHANGE_COST, score) + now_S
+        score = np.where(change, score[best] - _CHANGE_COST, score) + now_S
     path = [int(score.argmax())]
     for came_from in reversed(back):
         path.append(int(came_from[path[-1]]))

@@ -8,6 +8,7 @@ condition is dropped at random, so that in generation each has a guidance of its
 as in JASCO, arXiv:2406.10970).
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -69,7 +70,7 @@ class FlowCascade(nn.Module):
         kept_BC = self._kept(streams) if self.training else None
         plan = self.drafter.plan(streams, kept_BC, self._left_open(wanted_B))
         plans = [(1.0, plan)] if self.training else self._views(plan, streams, wanted_B)
-        notes_BQN = _mean([(share, view.notes_BQN) for share, view in plans])
+        notes_BQN = self._leant(_mean([(share, view.notes_BQN) for share, view in plans]), proposal.chord_BPT)
         if not self.painting:
             sketch_BDT = self._latents(plan.sketch_BNE, frames)
             return self._answer(sketch_BDT, sketch_BDT, notes_BQN, noised)
@@ -92,6 +93,12 @@ class FlowCascade(nn.Module):
     def _answer(self, draft_BDT: Tensor, blend_BDT: Tensor, notes_BQN: Tensor, noised: Noised | None) -> Composition:
         ones_B = draft_BDT.new_ones(len(draft_BDT))
         return Composition(blend_BDT, (draft_BDT, blend_BDT), (ones_B, ones_B), notes_BQN, noised)
+
+    def _leant(self, notes_BQN: Tensor, chord_BPT: Tensor | None) -> Tensor:
+        """In generation, log odds that lean to the notes of the chord that holds."""
+        if self.training or chord_BPT is None or self.recipe.leaning == 0.0:
+            return notes_BQN
+        return notes_BQN + self.recipe.leaning * score.belonging(chord_BPT, self.recipe.pool)
 
     def _played(self, notes_BQN: Tensor, right_BQT: Tensor | None) -> Score:
         """The score that is painted: where the right one is given, that; else what the logits settle to."""
@@ -220,6 +227,8 @@ def _check(recipe: FlowRecipe, stream_dims: tuple[int, ...], latent_dim: int, fa
         raise BadInput(
             f"flow: strikes must lie between 0 and 2, holds between 0 and 1, not {recipe.strikes} and {recipe.holds}"
         )
+    if not math.isfinite(recipe.leaning):
+        raise BadInput(f"flow: leaning must be a number, not {recipe.leaning}")
     if recipe.width % recipe.heads:
         raise BadInput(f"flow: {recipe.heads} heads do not divide a width of {recipe.width}")
     if "" in recipe.orchestrations or len(set(recipe.orchestrations)) < len(recipe.orchestrations):

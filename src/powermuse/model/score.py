@@ -16,7 +16,7 @@ from powermuse.recipe import FlowRecipe
 
 NOTES = 88
 """Of a piano, from A0."""
-_LOWEST_HZ = 27.5
+_LOWEST_HZ, _LOWEST_CLASS = 27.5, 9
 _HARMONICS = 12
 _FADES_S = (0.12, 0.6)
 """Time constants of what is left of a stroke: of its noise, and of a plucked or struck string."""
@@ -67,6 +67,14 @@ def settled(chances_BQN: Tensor, recipe: FlowRecipe) -> Score:
     began_BQN = torch.where(starts_BQN, place_N, -1).cummax(dim=-1).values
     ended_BQN = torch.where(~held_BQN & ~starts_BQN, place_N, -1).cummax(dim=-1).values
     return Score((began_BQN > ended_BQN).to(chances_BQN), struck_BQN.to(chances_BQN))
+
+
+def belonging(chord_BPT: Tensor, pool: int) -> Tensor:
+    """[B, 2 * 88, N]: how each note that may sound, then that may be struck, belongs to the chord of its token, from
+    how pitch classes do in each frame (`Proposal.chord_BPT`)."""
+    spare = -chord_BPT.shape[-1] % pool
+    mean_BPN = F.pad(chord_BPT, (0, spare), mode="replicate").unflatten(-1, (-1, pool)).mean(dim=-1)
+    return mean_BPN[:, (torch.arange(NOTES) + _LOWEST_CLASS) % 12].repeat(1, 2, 1)
 
 
 class Staves(nn.Module):
