@@ -21,8 +21,8 @@ class Setting(NamedTuple):
 
 
 _PLACES = {
-    0.0: Setting(1.0, 1.2, 0.0),
-    0.25: Setting(0.6, 0.88, 1.5),
+    0.0: Setting(0.75, 1.2, 0.0),
+    0.25: Setting(0.58, 0.84, 1.5),
     0.5: Setting(0.55, 0.7, 2.2),
     0.75: Setting(0.52, 0.55, 3.2),
     1.0: Setting(0.5, 0.4, 5.0),
