@@ -14,7 +14,7 @@ def test_every_setting_moves_one_way_along_the_dial():
     places = [distance.setting(place / 40) for place in range(41)]
     for one, next_ in pairwise(places):
         assert next_.harmony < one.harmony and next_.colour < one.colour and next_.hold_s >= one.hold_s
-    assert places[0].harmony >= 1.0 and places[-1].hold_s > 0.0
+    assert places[0].colour >= 1.0 and places[0].hold_s == 0.0 and places[-1].hold_s > 0.0
 
 
 @pytest.mark.parametrize("place", [-0.1, 1.01, float("nan")])
