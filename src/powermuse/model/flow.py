@@ -95,9 +95,12 @@ class FlowCascade(nn.Module):
         return Composition(blend_BDT, (draft_BDT, blend_BDT), (ones_B, ones_B), notes_BQN, noised)
 
     def _leant(self, notes_BQN: Tensor, chord_BPT: Tensor | None) -> Tensor:
-        """In generation, log odds that lean to the notes of the chord that holds."""
-        if self.training or chord_BPT is None or self.recipe.leaning == 0.0:
+        """In generation, log odds that lean to the notes of the chord that holds. Raises BadInput where none is
+        told."""
+        if self.training or self.recipe.leaning == 0.0:
             return notes_BQN
+        if chord_BPT is None:
+            raise BadInput(f"flow.leaning is {self.recipe.leaning:g}; the agent tells no chords to lean to; set 0")
         return notes_BQN + self.recipe.leaning * score.belonging(chord_BPT, self.recipe.pool)
 
     def _played(self, notes_BQN: Tensor, right_BQT: Tensor | None) -> Score:
