@@ -103,6 +103,7 @@ def loss_terms(codec: type[Codec], latent_mean_D: Tensor) -> dict[str, Term]:
         **sided,
         "draft.truth": lambda o: flow.draft_error(o.composition.drafts[0], _source(o, "truth").z_BDT),
         "edges.truth": lambda o: flow.edges_error(o.composition.drafts[0], _source(o, "truth").z_BDT),
+        "strokes.truth": lambda o: flow.strokes_error(o.composition.drafts[0], _source(o, "truth").z_BDT),
         "flow.truth": lambda o: flow.velocity_error(o.blend_BDT, _source(o, "truth").z_BDT, o.composition.noised),
         "notes.truth": lambda o: flow.notes_error(o.composition.notes_BQN, o.pair.notes_BQT),
         "novelty": lambda o: novelty.similarity(*_centred(o, latent_mean_D)),

@@ -84,3 +84,27 @@ def test_the_error_of_edges_sees_strokes_and_not_an_offset():
     # One step of a standard deviation among nine changes.
     assert float(losses.edges_error(torch.zeros(1, 2, 10), truth_BDT)) == pytest.approx(1 / 9)
     assert float(losses.edges_error(torch.zeros(1, 2, 1), truth_BDT[..., :1])) == 0.0
+
+
+def test_the_error_of_strokes_sees_what_is_struck_between_them_and_neither_level_nor_what_is_not_heard():
+    truth_BDT = torch.zeros(1, 4, 60)
+    truth_BDT[..., 10::20] = 14.0
+    assert float(losses.strokes_error(truth_BDT, truth_BDT)) == pytest.approx(0.0, abs=1e-5)
+    assert float(losses.strokes_error(truth_BDT + 3.0, truth_BDT)) == pytest.approx(0.0, abs=1e-5)
+    between, faint = truth_BDT.clone(), truth_BDT.clone()
+    between[..., 20::20] = 10.0
+    faint[..., 20::20] = 0.5  # 45 dB below
+    assert float(losses.strokes_error(between, truth_BDT)) > 0.1
+    assert float(losses.strokes_error(faint, truth_BDT)) < 0.02
+    assert float(losses.strokes_error(torch.zeros(1, 4, 60), truth_BDT)) == pytest.approx(1.0)
+    assert float(losses.strokes_error(truth_BDT[..., :2], truth_BDT[..., :2])) == 0.0
+
+
+def test_the_error_of_strokes_makes_what_is_struck_between_them_fainter():
+    truth_BDT = torch.zeros(1, 4, 60)
+    truth_BDT[..., 10::20] = 14.0
+    draft_BDT = truth_BDT.clone()
+    draft_BDT[..., 20::20] = 10.0
+    draft_BDT.requires_grad_()
+    losses.strokes_error(draft_BDT, truth_BDT).backward()
+    assert (draft_BDT.grad[..., 20::20] > 0).all()

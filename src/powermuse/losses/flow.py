@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from powermuse.losses.modulation import correlation
 from powermuse.types import BadInput, Noised
 
 _UNIT = 4.0
@@ -15,6 +16,10 @@ _LEAST_LEFT = 0.2
 _STRIKE_WEIGHT = 5.0
 """Of strokes, which are so much rarer than what sounds."""
 _OCTAVE = 12
+_HEARD_BELOW_LOUDEST = 12.0
+"""40 dB in latents of the mel codec: what is fainter is not heard as a stroke."""
+_ONSET_LAG = 2
+"""Frames over which a level rises."""
 
 
 def draft_error(draft_BDT: Tensor, truth_BDT: Tensor) -> Tensor:
@@ -29,6 +34,27 @@ def edges_error(draft_BDT: Tensor, truth_BDT: Tensor) -> Tensor:
     if draft_BDT.shape[-1] < 2:
         return 0.0 * draft_BDT.sum()
     return ((draft_BDT - truth_BDT).diff(dim=-1) / _UNIT).abs().mean()
+
+
+def strokes_error(draft_BDT: Tensor, truth_BDT: Tensor) -> Tensor:
+    """1 - r, mean over clips, of the onset envelopes' correlation r: [0, 2]; 1 where either has no strokes, 0 of less
+    than three frames. It sees what is struck between strokes, as a discriminator has it.
+
+    The envelope is the mean rise over two frames of what lies within 40 dB of the clip's loudest band, as
+    `audio.features` hears it, here of latents that are levels (`codecs.mel`).
+    """
+    if draft_BDT.shape[-1] <= _ONSET_LAG:
+        return 0.0 * draft_BDT.sum()
+    strokes = [_onset_envelope(z_BDT) for z_BDT in (draft_BDT, truth_BDT)]
+    return 1.0 - correlation(*strokes).mean()
+
+
+def _onset_envelope(z_BDT: Tensor) -> Tensor:
+    """[B, T - 2]."""
+    loudest_B11 = z_BDT.amax(dim=(1, 2), keepdim=True).detach()
+    heard_BDT = F.softplus(z_BDT - loudest_B11 + _HEARD_BELOW_LOUDEST)
+    rise_BDT = (heard_BDT[..., _ONSET_LAG:] - heard_BDT[..., :-_ONSET_LAG]).clamp_min(0.0)
+    return rise_BDT.mean(dim=1)
 
 
 def velocity_error(clean_BDT: Tensor, truth_BDT: Tensor, noised: Noised | None) -> Tensor:
