@@ -29,10 +29,10 @@ def aside(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{_short(path.stem)}.{uuid.uuid4().hex[:12]}.part{path.suffix}")
+    return path.with_name(f".{short(path.stem)}.{uuid.uuid4().hex[:12]}.part{path.suffix}")
 
 
-def _short(stem: str) -> str:
+def short(stem: str) -> str:
     """At most sixty bytes of a name, which itself may be as long as names can be."""
     return os.fsencode(stem)[:60].decode(errors="ignore")
 

@@ -7,6 +7,7 @@ import pickle
 import time
 
 import pytest
+import threadpoolctl
 
 from powermuse import registry
 from powermuse.data.pool import in_order
@@ -41,3 +42,11 @@ def test_what_is_missing_can_be_told_by_another_process():
 def test_a_process_that_dies_is_said():
     with pytest.raises(BadInput, match="a worker process died"):
         list(in_order(os._exit, [(3,), (3,)], 2, gc.collect))
+
+
+def test_a_process_does_its_linear_algebra_in_one_thread_and_the_one_that_began_it_in_as_many_as_before(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    found = list(in_order(threadpoolctl.threadpool_info, [(), ()], 2, registry.build, "codecs", "mel", {}))
+    assert all(found) and {library["num_threads"] for each in found for library in each} == {1}
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "7" and "OMP_NUM_THREADS" not in os.environ

@@ -117,6 +117,17 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise BadInput(f"{path}: the directory {path.absolute().parent} is not writable")
 
 
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Raises BadInput, before any work is done, where no folder can be made or written to at `path`."""
+    at = Path(path).absolute()
+    while not os.path.lexists(at):
+        at = at.parent
+    if not at.is_dir():
+        raise BadInput(f"{path}: {at} is no folder")
+    if not os.access(at, os.W_OK):
+        raise BadInput(f"{path}: the directory {at} is not writable")
+
+
 def _read_native(path: Path, at_most_s: float) -> tuple[np.ndarray, int]:
     if not os.path.exists(path):  # noqa: PTH110 - False, not OSError, for a name that is too long
         raise Unreadable(f"{path}: no such file")

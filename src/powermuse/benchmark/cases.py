@@ -24,6 +24,7 @@ SAME_CLIP, SILENT, OTHER_A, OTHER_B = "A = B", "silence", "shuffled A", "shuffle
 SPECIAL = {SAME_CLIP: 4, SILENT: 4, OTHER_A: 12, OTHER_B: 12}
 """How many of each special case there are: the first triplets."""
 REAL = "real pairs"
+_LEAST_S = 0.5
 COUNTED = (SAME_TEMPO, OTHER_TEMPO, REAL)
 """Groups whose cases are no special ones."""
 
@@ -80,6 +81,10 @@ class Book:
             return Label(f"{number:05d}", SAME_TEMPO if same else OTHER_TEMPO)
         kind, index = self._special[number - len(self.triplets)]
         return Label(f"{kind} {index:05d}", kind)
+
+    def clips(self, number: int) -> tuple[str, ...]:
+        """Nothing: no two triplets share a clip."""
+        return ()
 
     def material(self, number: int) -> Material:
         """Case `number`, its waveforms read."""
@@ -145,9 +150,15 @@ class RealPairs:
     def __init__(self, path: str | os.PathLike[str], count: int | None = None, seconds: float = 16.0) -> None:
         self.path, self.samples = Path(path), round(seconds * SAMPLE_RATE_HZ)
         try:
-            lines = [line for line in self.path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+            lines = [
+                line
+                for line in self.path.read_text("utf-8-sig").splitlines()
+                if line.strip() and not line.startswith("#")
+            ]
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput(f"{path}: cannot be read ({error}); a list of pairs is wanted") from None
+        if count is not None and count > len(lines):
+            raise BadInput(f"{path}: has {len(lines)} pairs, not {count}")
         self.pairs = [self._pair(line) for line in lines][:count]
         if len(self.pairs) < 2:
             raise BadInput(f"{path}: {len(self.pairs)} pairs; two at least are wanted, GROOVE<tab>HARMONY on each line")
@@ -170,6 +181,10 @@ class RealPairs:
         groove, harmony = self.pairs[number]
         return Label(f"{number:03d} {groove.path.stem} + {harmony.path.stem}", REAL)
 
+    def clips(self, number: int) -> tuple[str, ...]:
+        """The files of groove and harmony: other pairs of the list may have them too."""
+        return tuple(os.path.relpath(excerpt.path, self.path.parent) for excerpt in self.pairs[number])
+
     def material(self, number: int) -> Material:
         """Pair `number`; the unrelated clip is the harmony of the pair half the list away, or of the first after it
         that is another file than either of this pair (or, in so short a list, than its harmony)."""
@@ -191,6 +206,10 @@ class RealPairs:
         for part in parts:
             if not part.path.is_file():
                 raise BadInput(f"{self.path}: {part.path}: no such file")
+            if 0.0 < (length_s := files.length_told(part.path)) < part.start_s + _LEAST_S:
+                raise BadInput(
+                    f"{self.path}: {part.path}: has no half second from {part.start_s:g} s on ({length_s:g} s)"
+                )
         return parts[0], parts[1]
 
     def _excerpt(self, text: str) -> Excerpt:
@@ -201,7 +220,7 @@ class RealPairs:
 
     def _read(self, excerpt: Excerpt) -> np.ndarray:
         wav_CN = files.read(excerpt.path, SAMPLE_RATE_HZ)[:, round(excerpt.start_s * SAMPLE_RATE_HZ) :]
-        if wav_CN.shape[1] < SAMPLE_RATE_HZ // 2:
+        if wav_CN.shape[1] < _LEAST_S * SAMPLE_RATE_HZ:
             raise BadInput(f"{excerpt.path}: has no half second from {excerpt.start_s:g} s on")
         try:
             return clips.normalise_level(clips.loop_to(wav_CN, self.samples, SAMPLE_RATE_HZ))[0][0]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from powermuse.benchmark import bars, cases, gates, leakage, legend, results, swap
+from powermuse.benchmark import bars, cases, gates, judging, leakage, legend, results, swap, systems
 from powermuse.benchmark.intervals import Interval
 from powermuse.benchmark.results import ALL, TRUTH, Example, Report, System
 from powermuse.benchmark.swap import OnProgress, Plan, Trial
@@ -25,12 +25,12 @@ def evaluate(plan: Plan, out: Path, on_progress: OnProgress = lambda *_: None) -
         title=f"Swap benchmark: {Path(plan.benchmark).name}",
         systems=tuple(System(row.name, row.kind, row.description) for row in kept),
         metrics=tuple(m for m in legend.EVERY if m is legend.FRECHET or _is_told(m.name, told)),
-        cases=_cases(trials),
+        cases=_cases(trials, plan.cases()),
         values=told,
         sets={ALL: _frechet(found)},
         leakage=leakage.cards(kept, found),
         examples=_examples(plan, trials, out),
-        provenance=_provenance(plan),
+        provenance=_provenance(plan, kept),
         seed=plan.seed,
     )
     groups = [group.name for group in report.filled_groups if group.name in (ALL, *cases.COUNTED)]
@@ -76,10 +76,12 @@ def _is_told(metric: str, values: results.Values) -> bool:
     return any(metric in one for by_case in values.values() for one in by_case.values())
 
 
-def _cases(trials: Sequence[Trial]) -> tuple[results.Case, ...]:
+def _cases(trials: Sequence[Trial], benchmark: cases.Cases) -> tuple[results.Case, ...]:
     groups = {trial.case: trial.group for trial in trials}
+    clips = {benchmark.label(number).name: benchmark.clips(number) for number in range(len(benchmark))}
     return tuple(
-        results.Case(case, case, (ALL, group) if group in cases.COUNTED else (group,)) for case, group in groups.items()
+        results.Case(case, case, (ALL, group) if group in cases.COUNTED else (group,), clips[case])
+        for case, group in groups.items()
     )
 
 
@@ -121,11 +123,16 @@ def _in_front(first: str, sounds: dict[str, str]) -> dict[str, str]:
     return {name: sounds[name] for name in sorted(sounds, key=lambda name: name != first)}
 
 
-def _provenance(plan: Plan) -> dict[str, str]:
+def _provenance(plan: Plan, rows: Sequence[systems.System]) -> dict[str, str]:
+    """What was evaluated, by what: equal files and packages, equal figures."""
     return {
         "benchmark": Path(plan.benchmark).name,
         **{f"benchmark.{key}": value for key, value in plan.cases().identity.items()},
-        "models": ", ".join(plan.models) or "none",
+        "split": "" if Path(plan.benchmark).is_file() else plan.split,
+        "seed": str(plan.seed),
+        "models": ", ".join(row.name for row in rows if row.kind == "model") or "none",
+        **{f"model.{row.name}.{what}": digest for row in rows for what, digest in row.digests},
+        **{f"judge.{package}": judging.version_of(package) for package in judging.asked(plan.judges)},
         "powermuse": version("powermuse"),
         "scores": str(swap.VERSION),
         "chords": legend.OUR_READER,

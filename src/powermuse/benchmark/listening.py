@@ -32,7 +32,7 @@ def plan(report: Report, examples: Sequence[Example], settings: Listening) -> di
     return {
         "title": report.title,
         "seed": settings.seed,
-        "reference": TRUTH,
+        "reference": TRUTH if any(TRUTH in example.sounds for example in examples) else None,
         "anchor": ANCHOR,
         "abx": _abx(report, examples, settings),
         "ratings": _ratings(report, examples, settings),
@@ -58,19 +58,25 @@ def _pairs(report: Report, example: Example) -> Iterator[tuple[str, str]]:
 def _ratings(report: Report, examples: Sequence[Example], settings: Listening) -> list[dict[str, Any]]:
     random = _random(settings, "ratings")
     screens = []
-    for k in random.permutation(len(examples)):
-        rated = _rated(report, examples[k], settings.most_rated)
+    for place, k in enumerate(random.permutation(len(examples))):
+        rated = _rated(report, examples[k], settings.most_rated, place)
         screens.append({"case": examples[k].case, "systems": [rated[i] for i in random.permutation(len(rated))]})
     return screens
 
 
-def _rated(report: Report, example: Example, most: int) -> list[str]:
-    """Truth, anchor and models first, then as many others as there is room for."""
+def _rated(report: Report, example: Example, most: int, place: int) -> list[str]:
+    """Truth and anchor, the models, then others as far as there is room; where there is none for all, those whose turn
+    it is on the screen in this `place`."""
     kinds = {s.name: s.kind for s in report.systems}
     names = [name for name in example.sounds if name in kinds]
-    return sorted(
-        names, key=lambda name: (name not in (TRUTH, ANCHOR), kinds[name] != "model", kinds[name] == "floor")
-    )[:most]
+    always = [name for name in names if name in (TRUTH, ANCHOR)]
+    models = [name for name in names if kinds[name] == "model"]
+    others = sorted((name for name in names if name not in {*always, *models}), key=lambda name: kinds[name] == "floor")
+    for more in (models, others):
+        room = most - len(always)
+        first = place * room if 0 < room < len(more) else 0
+        always += [more[(first + i) % len(more)] for i in range(min(room, len(more)))]
+    return always
 
 
 def _random(settings: Listening, what: str) -> np.random.Generator:

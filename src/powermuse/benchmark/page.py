@@ -6,7 +6,7 @@ from pathlib import Path
 from string import Template
 
 from powermuse import disk
-from powermuse.benchmark import listening, players, sections
+from powermuse.benchmark import differences, listening, players, sections
 from powermuse.benchmark.listening import Listening
 from powermuse.benchmark.markup import Markup, element, join
 from powermuse.benchmark.players import Player, SoundFormat
@@ -54,6 +54,7 @@ def _page(report: Report, shown: tuple[Example, ...], rows: list[dict[str, Playe
         listening=_listening_section(test is not None),
         switch=sections.group_switch(report),
         tables=sections.result_tables(report),
+        differences=differences.sections(report),
         gates=sections.gate_table(report),
         leakage=sections.leakage_cards(report.leakage),
         examples=join(*(sections.example(one, k, row) for k, (one, row) in enumerate(zip(shown, rows, strict=True)))),

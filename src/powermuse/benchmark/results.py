@@ -81,6 +81,13 @@ class Case:
     name: str
     triplet: str
     groups: tuple[str, ...]
+    clips: tuple[str, ...] = ()
+    """Of a pair of a list: groove and harmony, which other pairs may have too."""
+
+    @property
+    def drawn_by(self) -> tuple[str, ...]:
+        """What it shares with other cases: an interval draws those together."""
+        return self.clips or (self.triplet,)
 
 
 @dataclass(frozen=True)
@@ -176,7 +183,30 @@ class Report:
             return of_set
         cases = [case for case in self.cases if group.name in case.groups]
         values = [self.value(system.name, case.name, metric.name) for case in cases]
-        return bootstrap_interval(values, [case.triplet for case in cases], self.seed)
+        return bootstrap_interval(values, [case.drawn_by for case in cases], self.seed)
+
+    def difference(self, group: str, system: str, other: str, metric: str) -> Interval:
+        """Of two systems on the cases that both have a value of: what is hard for both counts in neither."""
+        cases = [case for case in self.cases if group in case.groups]
+        both = [(self.value(system, case.name, metric), self.value(other, case.name, metric)) for case in cases]
+        values = [None if one is None or two is None else one - two for one, two in both]
+        return bootstrap_interval(values, [case.drawn_by for case in cases], self.seed)
+
+    @cached_property
+    def differences(self) -> dict[str, Means]:
+        """By group, model, other system, metric: the model less the other, in every group that holds something."""
+        models = [s.name for s in self.systems if s.kind == "model"]
+        return {
+            group.name: {
+                model: {
+                    other.name: {m.name: self.difference(group.name, model, other.name, m.name) for m in self.metrics}
+                    for other in self.systems
+                    if other.name != model
+                }
+                for model in models
+            }
+            for group in self.filled_groups
+        }
 
     def value(self, system: str, case: str, metric: str) -> float | None:
         """One value; None where it could not be measured."""
@@ -217,7 +247,15 @@ def to_json(report: Report) -> str:
     for gate in body["gates"]:
         gate["passed"] = {s.name: gate["passed"][s.name] for s in report.systems if s.name in gate["passed"]}
     means = {g: {s: {m: asdict(i) for m, i in by.items()} for s, by in of.items()} for g, of in report.means.items()}
-    told = {"format": FORMAT, **body, "provenance": dict(sorted(report.provenance.items())), "means": means}
+    differences = {
+        group: {
+            model: {other: {m: asdict(i) for m, i in of.items() if i.cases} for other, of in by.items()}
+            for model, by in models.items()
+        }
+        for group, models in report.differences.items()
+    }
+    provenance = dict(sorted(report.provenance.items()))
+    told = {"format": FORMAT, **body, "provenance": provenance, "means": means, "differences": differences}
     return json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -234,10 +272,13 @@ def from_json(text: str) -> Report:
         if body.pop("format") != FORMAT:
             raise KeyError("format")
         del body["means"]
+        body.pop("differences", None)  # made again too
         for name, part in (("systems", System), ("metrics", Metric), ("groups", Group)):
             body[name] = tuple(part(**one) for one in body[name])
         body["examples"] = tuple(Example(**one) for one in body["examples"])
-        body["cases"] = tuple(Case(**{**one, "groups": tuple(one["groups"])}) for one in body["cases"])
+        body["cases"] = tuple(
+            Case(**{**one, **{name: tuple(one.get(name, ())) for name in ("groups", "clips")}}) for one in body["cases"]
+        )
         body["gates"] = tuple(Gate(**{**one, "easy": tuple(one["easy"])}) for one in body["gates"])
         body["sets"] = {
             group: {system: {m: Interval(**i) for m, i in of.items()} for system, of in by.items()}

@@ -25,6 +25,7 @@ from powermuse.benchmark.cases import Cases, Material
 from powermuse.benchmark.systems import System
 from powermuse.data.pool import cores, in_order
 from powermuse.metrics import score
+from powermuse.metrics.chords import Chords
 from powermuse.metrics.score import Case, Score
 from powermuse.types import BadInput
 
@@ -75,14 +76,15 @@ def run(plan: Plan, on_progress: OnProgress = lambda *_: None) -> list[Trial]:
     """All trials, system by system within a case, in the order of the cases. Raises BadInput."""
     if plan.judges:
         judging.check_judges()
-    rows(plan)  # what cannot be loaded is told before any work is done
+    known = rows(plan)  # what cannot be loaded is told before any work is done
     benchmark = plan.cases()
     numbers = [(number,) for number in range(len(benchmark))]
+    keys = tuple(row.key for row in known)
     trials: list[Trial] = []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # here as in the pool: the sums of several threads may be added in another order
     try:
-        results = in_order(_case, numbers, min(plan.workers or cores(), len(numbers)), _begin, plan)
+        results = in_order(_case, numbers, min(plan.workers or cores(), len(numbers)), _begin, plan, keys)
         for done, found in enumerate(results, start=1):
             trials += found
             on_progress(done, len(numbers), found[0].case if found else "")
@@ -111,12 +113,15 @@ class _Worker(NamedTuple):
 _worker: _Worker | None = None
 
 
-def _begin(plan: Plan) -> None:
-    """What a process needs once."""
+def _begin(plan: Plan, keys: tuple[str, ...]) -> None:
+    """What a process needs once; `keys` are those of the systems that are to be told of."""
     global _worker
+    found = rows(plan)
+    if other := [row.name for row, key in zip(found, keys, strict=True) if row.key != key]:
+        raise systems.changed(", ".join(other))
     benchmark = plan.cases()
     identity = hashlib.blake2b(json.dumps([VERSION, benchmark.identity]).encode(), digest_size=6).hexdigest()
-    _worker = _Worker(plan, benchmark, rows(plan), heard(benchmark, plan.heard), identity)
+    _worker = _Worker(plan, benchmark, found, heard(benchmark, plan.heard), identity)
 
 
 def heard(benchmark: Cases, each: int) -> frozenset[int]:
@@ -139,9 +144,10 @@ class _Turn:
     def __init__(self, worker: _Worker, number: int) -> None:
         self.worker, self.number = worker, number
         self.label = worker.benchmark.label(number)
-        self.judged = worker.plan.judges and number < JUDGED
+        self.judged = worker.plan.judges and number < JUDGED and self.label.group in cases.COUNTED
         self._material: Material | None = None
         self._prepared: score.Prepared | None = None
+        self._chords: Chords | None = None
 
     def trials(self) -> list[Trial]:
         found = (self._trial(system) for system in self.worker.rows)
@@ -151,8 +157,7 @@ class _Turn:
         at = self._path(system)
         keep = self.number in self.worker.heard
         if not self._is_there(at, keep):
-            blend_N = system.make(self.material)
-            self._score(system, None if blend_N is None else _clean(blend_N), at, keep)
+            self._score(system, self._made(system), at, keep)
         content = json.loads(at.with_suffix(".json").read_text())
         if content is None:
             return None
@@ -162,6 +167,18 @@ class _Turn:
         windows = safetensors.numpy.load_file(embedded)["windows"] if embedded.exists() else None
         sound = at.with_suffix(".flac")
         return Trial(system.name, *self.label, content, windows, sound if sound.exists() else None)
+
+    def _made(self, system: System) -> np.ndarray | None:
+        """The blend. Raises BadInput for a system that has none to give, but says so in samples or an error."""
+        try:
+            blend_N = system.make(self.material)
+        except (ValueError, RuntimeError, FloatingPointError) as error:
+            raise BadInput(f"{system.name} on case {self.label.name!r}: {error or type(error).__name__}") from error
+        if blend_N is None:
+            return None
+        if not np.isfinite(blend_N).all():
+            raise BadInput(f"{system.name} on case {self.label.name!r}: gave samples that are not finite")
+        return np.ascontiguousarray(blend_N, np.float32)
 
     def _is_there(self, at: Path, keep: bool) -> bool:
         further = {".judges.json": self.judged, ".flac": keep, ".safetensors": self._embeds}
@@ -183,14 +200,13 @@ class _Turn:
             disk.write_bytes(at.with_suffix(".safetensors"), safetensors.numpy.save({"windows": windows}))
         prepared = cases.without(self.prepared, system.answer, system.truth)
         if self.judged:
-            disk.write_text(
-                at.with_suffix(".judges.json"), _json(judging.judged(blend_N, self.material.sources, system.truth))
-            )
+            judged = judging.judged(blend_N, self.material.sources, self.chords, system.truth)
+            disk.write_text(at.with_suffix(".judges.json"), _json(judged))
         disk.write_text(at.with_suffix(".json"), _json(score.evaluate(case, prepared)))
 
     def _path(self, system: System) -> Path:
         name = "".join(c if c.isalnum() or c in "-_" else "_" for c in self.label.name)
-        return self.worker.plan.cache / f"{system.key}-{self.worker.identity}" / name
+        return self.worker.plan.cache / f"{system.key}-{self.worker.identity}" / disk.short(name)
 
     @property
     def _embeds(self) -> bool:
@@ -203,17 +219,17 @@ class _Turn:
         return self._material
 
     @property
+    def chords(self) -> Chords:
+        """Those that the slow judges hold every blend against."""
+        if self._chords is None:
+            self._chords = judging.chords_of(self.material.sources)
+        return self._chords
+
+    @property
     def prepared(self) -> score.Prepared:
         if self._prepared is None:
             self._prepared = score.prepare(self.material.sources)
         return self._prepared
-
-
-def _clean(blend_N: np.ndarray) -> np.ndarray:
-    """Raises ValueError for a blend that is no sound: a system's fault, not the user's."""
-    if not np.isfinite(blend_N).all():
-        raise ValueError("a system gave samples that are not finite")
-    return np.ascontiguousarray(blend_N, np.float32)
 
 
 def _json(values: Score) -> str:

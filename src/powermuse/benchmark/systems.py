@@ -23,6 +23,8 @@ VERSION = "1"
 _PLAYED = "3"
 """Of the composers that play from a score: raise when the same weights come to sound otherwise than before."""
 _REFERENCE_CODEC = "mel"
+_FILES = {"weights": "model.safetensors", "recipe": "recipe.yaml"}
+"""What decides how a model composes."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class System:
     """The right answer that it is, whose copy is then not held against itself."""
     truth: int | None = None
     """The same, where it is not compared with itself in anything else either."""
+    digests: tuple[tuple[str, str], ...] = ()
+    """SHA-256 of the files of a model, by what is in them."""
 
     @property
     def key(self) -> str:
@@ -55,7 +59,10 @@ def of_model(name_or_folder: str, seed: int = 0) -> System:
     """A trained model as a row. Raises BadInput where there is none, or where its codec has another rate than the
     benchmark."""
     folder = weights.find_model(name_or_folder)
+    digests = _digests(folder)
     loaded = weights.load_model(name_or_folder)
+    if _digests(folder) != digests:
+        raise changed(name_or_folder)
     if registry.find("codecs", loaded.recipe.codec.name)[1].sample_rate_hz != SAMPLE_RATE_HZ:
         raise BadInput(f"{name_or_folder}: composes at another rate than {SAMPLE_RATE_HZ} Hz")
     composer = Composer(loaded, seed)
@@ -64,13 +71,21 @@ def of_model(name_or_folder: str, seed: int = 0) -> System:
         groove, harmony = (_sound(wav_N) for wav_N in case.clips)
         return composer.compose(groove, harmony, "groove").wav_CN[0]
 
-    name = Path(name_or_folder).name
-    identity = f"{disk.sha256(folder / 'model.safetensors')}/{seed}"
     # The recipe decides how it composes with the same weights.
-    identity += f"/{disk.sha256(folder / 'recipe.yaml')}"
+    identity = f"{digests['weights']}/{seed}/{digests['recipe']}"
     if loaded.recipe.composer == "flow":
         identity += f"/{_PLAYED}"
-    return System(name, "model", f"recipe {loaded.recipe.name}", identity, compose)
+    name, told = folder.resolve().name, tuple(digests.items())
+    return System(name, "model", f"recipe {loaded.recipe.name}", identity, compose, digests=told)
+
+
+def changed(model: str) -> BadInput:
+    """What there is to say of a model that is not the same from one look to the next."""
+    return BadInput(f"{model}: was written while it was evaluated (does a training go on?); evaluate a copy of it")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {what: disk.sha256(folder / file) for what, file in _FILES.items()}
 
 
 def _of_baseline(baseline: baselines.Baseline) -> System:

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from powermuse.benchmark.intervals import Interval
@@ -10,6 +12,7 @@ from powermuse.benchmark.results import ALL, Metric, Report, System
 
 ARROWS = {"up": "↑", "down": "↓", "truth": "≈"}
 """What is better: more, less, or as much as the truth has."""
+_ENDLESS = 10_000
 _COLOURS = {"pass": "green", "fail": "red", "ill-posed": "yellow", "": "default"}
 _MARKS = {"pass": " ✓", "fail": " ✗", "ill-posed": " ?", "": ""}
 
@@ -20,20 +23,39 @@ def table(report: Report, group: str = ALL, only: Sequence[str] | None = None) -
     shown = Table(title=f"{report.title}: {group}", caption=caption(report, group, only))
     shown.add_column("system", no_wrap=True)
     for metric in metrics:
-        shown.add_column(escape(f"{metric.name} {ARROWS[metric.better]}"), justify="right")
+        shown.add_column(escape(f"{metric.name} {ARROWS[metric.better]}"), justify="right", no_wrap=True)
     for system, cells in _rows(report, group, metrics):
         coloured = [f"[{_COLOURS[mark]}]{escape(text)}{_MARKS[mark]}[/]" for text, mark in cells]
         shown.add_row(escape(system.name), *coloured)
     return shown
 
 
+def fitting(report: Report, group: str, only: Sequence[str], within: int | None) -> list[Table]:
+    """The same in as many tables as it takes for each to fit within so many characters; in one for None."""
+    names = [metric.name for metric in _metrics(report, only)]
+    parts: list[list[str]] = [names[:1]]
+    for name in names[1:]:
+        wider = [*parts[-1], name]
+        if within is not None and width(table(report, group, wider)) > within:
+            parts.append([name])
+        else:
+            parts[-1] = wider
+    return [table(report, group, part) for part in parts]
+
+
+def width(shown: Table) -> int:
+    """Characters that a table takes where nothing of it is cut."""
+    console = Console(width=_ENDLESS)
+    return Measurement.get(console, console.options, shown).maximum
+
+
 def markdown(report: Report, group: str = ALL, only: Sequence[str] | None = None) -> str:
     """The same for a README."""
     metrics = _metrics(report, only)
     heads = ["system", *(f"{m.name} {ARROWS[m.better]}" for m in metrics)]
-    lines = [_line(heads), _line(["---", *("---:" for _ in metrics)])]
+    lines = [line(heads), line(["---", *("---:" for _ in metrics)])]
     for system, cells in _rows(report, group, metrics):
-        lines.append(_line([system.name, *(text + _MARKS[mark] for text, mark in cells)]))
+        lines.append(line([system.name, *(text + _MARKS[mark] for text, mark in cells)]))
     return "\n".join([*lines, "", caption(report, group, only), ""])
 
 
@@ -95,5 +117,6 @@ def _rows(report: Report, group: str, metrics: Sequence[Metric]) -> Iterator[tup
         yield system, [(figure(means[m.name], m), mark(report, group, m.name, system.name)) for m in metrics]
 
 
-def _line(cells: list[str]) -> str:
+def line(cells: list[str]) -> str:
+    """A row of a table in Markdown."""
     return "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |"

@@ -43,14 +43,18 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     if options.workers < 0 or options.examples < 0 or (options.triplets is not None and options.triplets < 2):
         raise BadInput("--workers and --examples must be at least 0, --triplets at least 2")
-    from rich.console import Console
-
+    if not 0 <= options.seed < 2**63:
+        raise BadInput(f"--seed must be from 0 to below 2^63, not {options.seed}")
+    if options.listen and options.examples == 0:
+        raise BadInput("--listen plays the examples of the page; --examples must be at least 1 for it")
     from powermuse import disk
-    from powermuse.benchmark import evaluation, legend, page, results, tables
+    from powermuse.audio import files
+    from powermuse.benchmark import evaluation, page, results
     from powermuse.benchmark.listening import Listening
     from powermuse.benchmark.swap import Plan
 
     out = Path(options.out)
+    files.check_folder(out)
     cache = Path(options.cache or out / "cache")
     plan = Plan(
         options.benchmark, cache, tuple(options.models), options.triplets, options.workers, options.judges,
@@ -64,12 +68,24 @@ def _evaluate(options: argparse.Namespace) -> int:
     size = page.write_page(report, out / "report.html", examples=options.examples, listen=listen)
     for group in report.filled_groups:
         if group.name in (results.ALL, results.SAME, results.OTHER):
-            Console().print(tables.table(report, group.name, legend.FIRST))
+            _print(report, group.name)
     print(f"{out}/report.html ({size / 1e6:.1f} MB), report.json, table.md")
     return 0
 
 
-def _table(report: "Report", group: str) -> str:
-    from powermuse.benchmark import tables
+def _print(report: "Report", group: str) -> None:
+    """As wide as it comes where nobody's terminal has to hold it, in parts that fit where one has."""
+    from rich.console import Console
 
-    return f"## {group}\n\n{tables.markdown(report, group)}"
+    from powermuse.benchmark import legend, tables
+
+    console = Console()
+    for part in tables.fitting(report, group, legend.FIRST, console.width if console.is_terminal else None):
+        (console if console.is_terminal else Console(width=max(console.width, tables.width(part)))).print(part)
+
+
+def _table(report: "Report", group: str) -> str:
+    from powermuse.benchmark import differences, tables
+
+    less = differences.markdown(report, group)
+    return f"## {group}\n\n{tables.markdown(report, group)}" + (f"\n### Differences\n\n{less}" if less else "")

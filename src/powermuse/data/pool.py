@@ -17,6 +17,7 @@ import torch
 from powermuse.types import BadInput
 
 Result = TypeVar("Result")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def in_order(
@@ -34,7 +35,7 @@ def in_order(
         waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
-                with _interrupts_held():
+                with _interrupts_held(), _one_thread_each():
                     waiting.append(pool.submit(_work, work, *item))
                 if len(waiting) > 2 * workers:
                     yield waiting.popleft().result()
@@ -67,6 +68,22 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes begun in here do linear algebra in one thread: how many its libraries begin they read when they load,
+    and on 64 cores 64 processes would have 4,096."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _start(lifeline: Connection, begin: Callable[..., None], *given: Any) -> None:

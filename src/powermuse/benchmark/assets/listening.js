@@ -87,7 +87,7 @@ function welcome() {
   const skip = make("button", { type: "button", textContent: "Skip the test, show the results" });
   skip.addEventListener("click", reveal);
   screen("A blind listening test",
-    make("p", { textContent: plan.abx.length + " times: which of two sounds is X? Then " + plan.ratings.length +
+    make("p", { textContent: (plan.abx.length ? plan.abx.length + " times: which of two sounds is X? Then " : "") + plan.ratings.length +
       " screens on which you rate sounds from 0 to 100. No name is shown before the end. Headphones help. Answers stay in this browser; at the end you can save them as a file." }),
     make("div", { className: "row" }, nextButton("Begin", forward), skip));
 }
@@ -121,7 +121,8 @@ function showRating(trial, place) {
   const lines = trial.systems.map((name, k) => rating("Sound " + (k + 1), trial, name, scores, heard, next));
   screen("How well is this the rhythm of A with the harmony of B, as music? " + (place + 1) + " of " + plan.ratings.length,
     row("The two clips", listenButton("A, the rhythm", trial.case, "A"), listenButton("B, the harmony", trial.case, "B")),
-    make("p", { className: "note", textContent: "Hear every sound and rate it; one of them is a right answer and should be rated highest." }),
+    make("p", { className: "note", textContent: "Hear every sound and rate it" +
+      (trial.systems.includes(plan.reference) ? "; one of them is a right answer and should be rated highest." : ".") }),
     scale, ...lines, make("div", { className: "row" }, next));
 }
 
