@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bars_of_rock import groove
-from powermuse.audio import barnet, beatnet, grid
+from powermuse.audio import align, barnet, beatnet, grid
+from powermuse.audio.align import Heard
 from powermuse.audio.beatnet import Pulse
 from powermuse.audio.clock import FRAME_RATE_HZ
 
@@ -101,17 +102,35 @@ def test_a_loop_of_three_bars_of_four_is_not_counted_in_bars_of_three():
 
 @pytest.mark.parametrize(
     ("tempo_bpm", "wanted_bpm", "begins_s"),
-    [(64.0, 128.0, 0.0), (130.0, 130.0, 60 / 130)],
-    ids=["two slow beats are a bar", "two fast ones are not"],
+    [(64.0, 128.0, 0.0), (130.0, 130.0, 0.0)],
+    ids=["two slow beats are a bar", "two fast ones are half of one"],
 )
-def test_a_loop_of_two_beats_is_a_bar_of_four_where_it_may_be_counted_so(tempo_bpm, wanted_bpm, begins_s):
+def test_a_loop_of_two_beats_is_a_bar_of_four_or_half_of_one(tempo_bpm, wanted_bpm, begins_s):
     """The second beat seems to be the downbeat."""
     heard, seconds = pulse(tempo_bpm, 4, first_s=0.0), 120.0 / tempo_bpm
     late = pulse(tempo_bpm, 4, first_s=60.0 / tempo_bpm)
     frames = round(seconds * FRAME_RATE_HZ)
     loop = grid.find(Pulse(heard.beat_T[:frames], late.downbeat_T[:frames], ANY_TEMPO, KEYS), seconds)
-    assert loop.tempo_bpm == pytest.approx(wanted_bpm, rel=0.01)
-    assert loop.downbeat_s == pytest.approx(begins_s, abs=0.03)
+    assert loop.tempo_bpm == pytest.approx(wanted_bpm, rel=1e-6)
+    assert (loop.downbeat_s, loop.beats_per_bar) == (begins_s, 4)
+    whole = align.turned(Heard(loop, 0, "major", 1.0), seconds, loop.tempo_bpm, 4)
+    assert whole.bars * loop.bar_s / whole.times == pytest.approx(seconds), "nothing is cut off, nothing is silent"
+
+
+@pytest.mark.parametrize("early_frames", [-2, -1, 1, 2])
+def test_a_loop_whose_beats_are_all_heard_a_moment_early_or_late_is_one(early_frames):
+    beats = pulse(150.0, 4)
+    heard = Pulse(*(np.roll(x_T[:480], -early_frames) for x_T in (beats.beat_T, beats.downbeat_T)), ANY_TEMPO, KEYS)
+    loop = grid.find(heard, 6.4)
+    assert (loop.tempo_bpm, loop.downbeat_s) == (pytest.approx(150.0, rel=1e-6), 0.0)
+
+
+def test_a_long_loop_is_one_by_its_beginning_and_its_length():
+    """Of 64 bars of four at 99.95 the first are heard, as at 100: the length tells."""
+    beginning = pulse(100.0, 4)
+    loop = grid.find(beginning, 64 * 240.0 / 99.98)
+    assert loop.tempo_bpm == pytest.approx(99.98, rel=1e-6)
+    assert grid.find(beginning, 64 * 240.0 / 99.98 + 0.25).tempo_bpm == pytest.approx(100.0, rel=1e-3)
 
 
 def test_a_bar_of_four_is_one_though_its_back_beats_are_heard_alone():

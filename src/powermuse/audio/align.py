@@ -69,12 +69,13 @@ class Alignment(NamedTuple):
 
 
 def listen(wav_CN: np.ndarray) -> Heard:
-    """Tempo, bars and key of a sound [1, N] at 24 kHz, by its first half minute."""
+    """Tempo, bars and key of a sound [1, N] at 24 kHz, by its first half minute; by the length of all of it, whether it
+    is a loop."""
     part = np.ascontiguousarray(wav_CN[:1, : round(LISTENS_S * features.SAMPLE_RATE_HZ)], np.float32)
     pulse, heard = _pulse(part)
     tonic, mode = divmod(int(pulse.key_PM.argmax()), len(beatnet.MODES))
     seconds = wav_CN.shape[1] / features.SAMPLE_RATE_HZ
-    found = grid.find(pulse, seconds if seconds <= LISTENS_S else None, heard)
+    found = grid.find(pulse, seconds, heard)
     return Heard(found, tonic, beatnet.MODES[mode], float(pulse.key_PM.max()))
 
 

@@ -34,6 +34,10 @@ class Bar(NamedTuple):
     score: float
 
 
+HALF_A_BAR = Bar(4, 0.0, 0.0)
+"""Of a loop of two beats, which no bar divides."""
+
+
 def likeliest(downs: Downs, beats: Beats) -> Bar:
     """The likeliest bars of a clip."""
     frames = len(downs.odds_T)

@@ -15,7 +15,7 @@ from powermuse.audio import barnet, beatnet, downbeats
 from powermuse.audio.barnet import METRES, Beats
 from powermuse.audio.beatnet import Pulse
 from powermuse.audio.clock import FRAME_RATE_HZ
-from powermuse.audio.downbeats import Downs
+from powermuse.audio.downbeats import HALF_A_BAR, Downs
 from powermuse.audio.features import Features
 
 SLOWEST_BPM, FASTEST_BPM = 40.0, 240.0
@@ -72,10 +72,10 @@ class Grid(NamedTuple):
 
 
 def find(pulse: Pulse, seconds: float | None = None, heard: Features | None = None) -> Grid:
-    """The grid of a clip of at least a few beats. `seconds`: how long the clip is exactly, where all of it was heard;
-    one that is whole bars long is taken for a loop, its tempo for what makes it so. `heard`: what the pulse was heard
-    in (a batch of one, as many frames); without it, and of clips shorter than `barnet` learnt of, grid and bars are
-    chosen by the pulse alone. Raises ValueError where it is another number of clips or frames."""
+    """The grid of a clip of at least a few beats. `seconds`: how long the clip is exactly, of which the pulse may be
+    the beginning; one that is whole bars long is taken for a loop, its tempo for what makes it so. `heard`: what the
+    pulse was heard in (a batch of one, as many frames); without it, and of clips shorter than `barnet` learnt of, grid
+    and bars are chosen by the pulse alone. Raises ValueError where it is another number of clips or frames."""
     if heard is not None and heard.onsets_BKT[:, 0].shape != (1, len(pulse.beat_T)):
         raise ValueError(f"a pulse of {len(pulse.beat_T)} frames for onsets {tuple(heard.onsets_BKT.shape)}")
     near_T = _within(_log_odds(pulse.beat_T))
@@ -85,12 +85,15 @@ def find(pulse: Pulse, seconds: float | None = None, heard: Features | None = No
     placed, of_placed = _placed(_likely(near_T, pulse.tempo_S), near_T, downs, clear)
     bar = downbeats.likeliest(downs, _beats(placed))  # however many beats are counted in it, it begins where it begins
     chosen, confidence = _finely(_counted(placed, clear, pulse.tempo_S), clear)
-    if _splits_bars(placed, chosen, bar.beats, seconds):
+    all_heard = seconds is not None and len(pulse.beat_T) >= seconds * FRAME_RATE_HZ - 1.0
+    if _splits_bars(placed, chosen, bar.beats, seconds if all_heard else None):
         chosen, confidence = placed, of_placed
-    loop = None if seconds is None else _as_loop(chosen, confidence, clear, seconds)
+    loop = None if seconds is None else _as_loop(chosen, confidence, clear, seconds, all_heard)
     if seconds is not None and loop is not None:
         chosen, confidence = loop, min(1.0, confidence + _FOR_A_LOOP)
-        bar = downbeats.of_loop(downs, _beats(loop), round(loop.tempo_bpm * seconds / 60.0))
+        count = round(loop.tempo_bpm * seconds / 60.0)
+        # Two beats that cannot be counted as four are half a bar of four, which `align.turned` plays twice.
+        bar = HALF_A_BAR if count == 2 else downbeats.of_loop(downs, _beats(loop), count)
     beats = round(len(pulse.beat_T) / FRAME_RATE_HZ * chosen.tempo_bpm / 60.0)
     few = min(1.0, beats / _FEW_BEATS)  # one stroke lies on every grid, two on many
     return Grid(float(chosen.tempo_bpm), bar.beats, bar.first / FRAME_RATE_HZ, few * confidence)
@@ -209,17 +212,18 @@ def _at_tempo(odds_T: np.ndarray, tempo_bpm: float) -> _Comb:
     return _Comb(tempo_bpm, float(phases_P[best]), float(score_P[best]))
 
 
-def _places(tempo_bpm: float, phases_P: np.ndarray, frames: int) -> np.ndarray:
-    """Frames [P, beats] of the beats of each phase, as many of each."""
+def _places(tempo_bpm: float, phases_P: np.ndarray, frames: int, beyond: float = 0.0) -> np.ndarray:
+    """Frames [P, beats] of the beats of each phase, as many of each; the last ends within the clip, or so many frames
+    `beyond` it."""
     period = 60.0 * FRAME_RATE_HZ / tempo_bpm
-    places_PB: np.ndarray = phases_P[:, None] + period * np.arange(max(1, int(frames / period)))
+    places_PB: np.ndarray = phases_P[:, None] + period * np.arange(max(1, int((frames + beyond) / period)))
     return places_PB.round().astype(np.int64).clip(0, frames - 1)
 
 
-def _f_measures(clear: _Clear, tempo_bpm: float, phases_P: np.ndarray) -> np.ndarray:
+def _f_measures(clear: _Clear, tempo_bpm: float, phases_P: np.ndarray, beyond: float = 0.0) -> np.ndarray:
     """F-measure of each phase. Precision is how well the beats of the grid are met; recall weighs each heard beat by
     how clear it is, twice, so that many faint ones do not ask for a denser grid."""
-    met_PB = clear.near_T[_places(tempo_bpm, phases_P, len(clear.near_T))]
+    met_PB = clear.near_T[_places(tempo_bpm, phases_P, len(clear.near_T), beyond)]
     precision_P = met_PB.mean(axis=1)
     recall_P = np.minimum(1.0, np.square(met_PB).sum(axis=1) / max(float(np.square(clear.peaks_T).sum()), _FAINT))
     found: np.ndarray = 2.0 * precision_P * recall_P / np.maximum(precision_P + recall_P, _FAINT)
@@ -237,19 +241,25 @@ def _splits_bars(placed: _Comb, chosen: _Comb, beats: int, seconds: float | None
     return slow % beats != 0 and quick % beats == 0
 
 
-def _as_loop(best: _Comb, confidence: float, clear: _Clear, seconds: float) -> _Comb | None:
+def _as_loop(best: _Comb, confidence: float, clear: _Clear, seconds: float, all_heard: bool) -> _Comb | None:
     """The same beats from the very beginning to the very end of the clip, where they come to whole bars and are met
-    there nearly as well. Two slow beats are a bar of four fast ones."""
+    there nearly as well. Two slow beats are a bar of four fast ones, two fast ones half of one."""
     beats = round(best.tempo_bpm * seconds / 60.0)
     if beats == 0 or abs(best.tempo_bpm * seconds / 60.0 - beats) > _OFF_BEATS:
         return None
     exact_bpm = 60.0 * beats / seconds
     times = next((times for times in (1, 2) if any(times * beats % n == 0 for n in METRES)), 0)
+    if times * exact_bpm > FASTEST_BPM and beats == 2:
+        times = 1
     if not times or times * exact_bpm > FASTEST_BPM:
         return None
-    # What is heard just before the end of a loop is its first stroke.
-    looped = clear._replace(near_T=_within_reach(clear.peaks_T, "wrap"))
-    met = max(float(_f_measures(looped, bpm, np.zeros(1))[0]) for bpm in (exact_bpm, times * exact_bpm))
+    # What is heard just before the end of a loop is its first stroke. Where all beats are heard a moment early or late,
+    # it is the hearing that is.
+    near_T = _within_reach(clear.peaks_T, "wrap" if all_heard else "constant")
+    early = [clear._replace(near_T=np.roll(near_T, k)) for k in range(-_NEAR_FRAMES, _NEAR_FRAMES + 1)]
+    both = (exact_bpm, times * exact_bpm)
+    # A loop is seldom whole frames long.
+    met = max(float(_f_measures(looped, bpm, np.zeros(1), beyond=1.0)[0]) for looped in early for bpm in both)
     return best._replace(tempo_bpm=times * exact_bpm, phase=0.0) if met >= _NEARLY * confidence else None
 
 
