@@ -439,7 +439,25 @@ def test_codec_check_writes_what_came_back(here, tmp_path, capsys):
     assert figures["latents"] == [320, 150]
     assert figures["waveform_snr_db"] > 80
     back, source = files.read(out), files.read("harmony.wav")
-    np.testing.assert_allclose(back, source * 10 ** (4 / 20), atol=0.002)  # at -20 dBFS
+    np.testing.assert_allclose(back, source, atol=0.002)  # as loud as it was
+
+
+@pytest.mark.parametrize(
+    ("words", "made"),
+    [
+        (["codec-check", "harmony.wav", "-o", "mine.wav"], "mine.wav"),
+        (["stems", "harmony.wav", "-o", "."], "melody.wav"),
+    ],
+)
+def test_what_is_there_is_not_replaced_without_a_word(here, tmp_path, capsys, words, made):
+    shutil.copyfile("groove.wav", tmp_path / made)
+    words = [*words[:-1], str(tmp_path / words[-1])]
+    before = (tmp_path / made).read_bytes()
+    assert main(words) == 2
+    assert f"{made}: exists" in capsys.readouterr().err
+    assert (tmp_path / made).read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+    assert main([*words, "--force"]) == 0
+    assert (tmp_path / made).read_bytes() != before
 
 
 def test_codec_check_takes_options_and_writes_nothing_unless_asked(here, capsys):

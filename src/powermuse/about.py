@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from powermuse import registry, weights
@@ -53,7 +54,7 @@ def codec_check(file: str, codec_name: str, options: dict[str, Any]) -> tuple[di
         "latent_error": round(float((again_BDT - z_BDT).abs().mean()), 4),
         "waveform_snr_db": round(float(10 * torch.log10(wav_BCN.square().mean() / noise.clamp_min(1e-20))), 2),
     }
-    back_CN = back_BCN[0].numpy()
+    back_CN = back_BCN[0].numpy() * np.float32(10.0 ** ((level_db - clips.LEVEL_DB) / 20.0))  # as loud as it was
     return figures, clips.limit_peaks(back_CN, 0.98, codec.sample_rate_hz), codec.sample_rate_hz
 
 

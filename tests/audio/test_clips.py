@@ -140,3 +140,14 @@ def test_pieces_that_disagree_cross_over_within_the_overlap_and_nowhere_else():
 def test_an_overlap_shorter_than_the_shared_stretch_takes_the_mean_where_neither_fades():
     joined = clips.overlap_add([torch.zeros(100), torch.ones(100)], [0, 40], 140, 10)
     torch.testing.assert_close(joined[50:90], torch.full((40,), 0.5))
+
+
+def test_a_constant_is_no_level_and_what_has_hardly_one_stays_as_it_is_to_the_bit():
+    random = np.random.default_rng(0)
+    wav_CN = (0.05 * random.standard_normal((2, 4800))).astype(np.float32)
+    centred = clips.without_offset(wav_CN + np.float32(0.4))
+    assert abs(float(centred.mean())) < 1e-6
+    np.testing.assert_allclose(centred, wav_CN - wav_CN.mean(axis=1, keepdims=True), atol=1e-6)
+    assert clips.without_offset(wav_CN) is wav_CN
+    with pytest.raises(BadInput, match="silent"):
+        clips.normalise_level(clips.without_offset(np.full((1, 4800), 0.5, np.float32)))

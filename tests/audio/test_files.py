@@ -377,3 +377,9 @@ def test_a_kind_of_sound_that_ffmpeg_does_not_know_is_refused(tmp_path):
     (tmp_path / "odd.mka").write_bytes(content.replace(b"A_PCM/INT/LIT", b"A_UNHEARD/OF_"))
     with pytest.raises(Unreadable, match=r"odd\.mka: is not a sound file that can be read.*FFmpeg does not know"):
         files.read(tmp_path / "odd.mka")
+
+
+def test_a_pipe_is_not_called_empty(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(Unreadable, match=r"pipe\.wav: is no file but a pipe"):
+        files.read(tmp_path / "pipe.wav")

@@ -64,7 +64,7 @@ def test_a_silent_clip_and_a_file_for_a_folder_are_refused(tmp_path):
     with pytest.raises(BadInput, match="silent"):
         stems.write(str(tmp_path / "silent.wav"), str(tmp_path / "stems"))
     soundfile.write(tmp_path / "clip.wav", tone(440.0)[0].numpy(), RATE_HZ)
-    with pytest.raises(BadInput, match="is a file"):
+    with pytest.raises(BadInput, match="is no folder"):
         stems.write(str(tmp_path / "clip.wav"), str(tmp_path / "silent.wav"))
     soundfile.write(tmp_path / "wild.wav", 1e30 * tone(440.0)[0].numpy(), RATE_HZ, subtype="FLOAT")
     with pytest.raises(BadInput, match="times full scale"):
@@ -77,3 +77,15 @@ def test_a_clip_is_not_replaced_by_one_of_its_parts(tmp_path):
     with pytest.raises(BadInput, match="would be replaced"):
         stems.write(str(tmp_path / "melody.wav"), str(tmp_path))
     assert (tmp_path / "melody.wav").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_in_pieces_the_parts_are_those_of_the_whole(monkeypatch):
+    monkeypatch.setattr(stems, "_PIECE", 64 * 512)
+    torch.manual_seed(0)
+    wav = (clicks(5.0) + tone(440.0, 5.0) + 0.01 * torch.randn(1, 5 * RATE_HZ))[:, :-77]
+    seen = []
+    found = stems.in_pieces(wav, RATE_HZ, lambda *told: seen.append(told))
+    for part, whole in zip(found, stems.split(wav, RATE_HZ), strict=True):
+        assert part.shape == wav.shape
+        torch.testing.assert_close(part, whole, atol=1e-4, rtol=0)
+    assert len(seen) == 5 and seen[-1] == ("stems", wav.shape[1], wav.shape[1])

@@ -179,3 +179,29 @@ def test_pairs_are_for_folders_and_an_out_that_is_a_file_is_refused(folders, mel
     command = ["compose", *map(str, folders), "-o", str(tmp_path / "file"), "--model", str(mel_model)]
     assert main(command) == 2
     assert "is a file" in capsys.readouterr().err and (tmp_path / "file").read_text() == "mine"
+
+
+def test_the_table_tells_the_figures_that_it_ranks_by(tmp_path):
+    figures = {"rhythm_of_groove": 0.1, "rhythm_of_harmony": 0.8, "chords_of_groove": 0.9, "copied": 0.2}
+    asked = {"rhythm": "harmony", "harmony": "groove"}
+    pair = batch.Pair(Path("g.wav"), Path("h.wav"), tmp_path / "g+h.wav")
+    batch.write_ranking(str(tmp_path), [batch.Made(pair, {"taken": {"rank": 0.83, "blend": figures, "from": asked}})])
+    assert [table(tmp_path)[0][name] for name in ("score", "rhythm", "chords", "copied")] == [
+        "0.830", "0.800", "0.900", "0.200",
+    ]  # fmt: skip
+
+
+def test_blends_that_are_not_on_the_bars_of_one_are_told():
+    pair = batch.Pair(Path("g.wav"), Path("h.wav"), Path("g+h.wav"))
+    told = ({"alignment": {"bars": None}}, {"alignment": {"bars": {"tempo_bpm": 120.0}}}, {})
+    made = [batch.Made(pair, one) for one in told]
+    assert batch.not_aligned(made) == made[:1]
+
+
+def test_progress_within_a_blend_is_told(folders, mel_model, tmp_path):
+    composer = Composer(weights.load_model(str(mel_model)), 0)
+    todo = batch.pairs(str(folders[0] / "g0.wav"), str(folders[1] / "h0.wav"), str(tmp_path), None, 0)
+    seen = []
+    wanted = batch.Request(0, "longer", False, batch.Form())
+    assert [one.trouble for one in batch.compose(composer, todo, wanted, None, lambda *told: seen.append(told))] == [""]
+    assert len({what for what, *_ in seen}) > 1

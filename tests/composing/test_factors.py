@@ -249,11 +249,11 @@ def test_what_has_the_same_notes_is_told_before_it_is_composed_again(shop, tmp_p
     assert "note: 2 variations, but notes for 1 only" in capsys.readouterr().err
 
 
-def test_shares_beyond_one_keep_their_proportion():
+def test_shares_keep_their_proportion_and_the_larger_is_whole():
     assert _shares("groove:70,harmony:30") == (1.0, pytest.approx(3 / 7))
     with pytest.raises(argparse.ArgumentTypeError, match=r"groove:1,groove:0\.5"):
         _shares("groove:1,groove:0.5")
-    assert _shares("groove:0.7,harmony:0.3") == (0.7, 0.3) and _shares("harmony:0.5") == (0.0, 0.5)
+    assert _shares("groove:0.6,harmony:0.3") == (1.0, 0.5) and _shares("harmony:0.5") == (0.0, 1.0)
 
 
 def test_a_model_without_factors_says_so():

@@ -116,3 +116,12 @@ def test_a_loop_begins_with_what_is_played_after_its_end():
     assert looped.layers["blend"][0, 0].tolist() == [0.0] * 8
     assert looped.seams_frames == [4]
     assert layers["notes"][0, 0, 0] == 0.0, "what was composed stays as it was"
+
+
+@pytest.mark.parametrize(("frames", "ends"), [(1, 1), (7, 1), (8, 2)])
+def test_what_is_left_of_a_frame_at_the_end_is_no_chord(frames, ends):
+    """C major, and so many frames of another chord."""
+    z_BDT = piece(400 + frames)
+    told = Joined({"blend": z_BDT, "chords": z_BDT[:, 4:53]}, {}, []).chords(1 / 75)
+    assert len(told.labels) == ends and told.labels[0] == "C:maj"
+    assert told.intervals_s[-1, 1] == pytest.approx((400 + frames) / 75)

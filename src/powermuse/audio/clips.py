@@ -12,6 +12,7 @@ LEVEL_DB = -20.0
 """RMS level in dBFS to which every clip is brought before it is encoded."""
 SILENCE_DB = -60.0
 """A clip whose RMS lies below this is silent."""
+_OFFSET = 0.1
 _FADE_S = 0.002
 _LOOKAHEAD_S = 0.005
 
@@ -24,6 +25,14 @@ def rms(wav: np.ndarray) -> float:
 def level_db(wav: np.ndarray) -> float:
     """RMS level in dBFS (a full-scale sine is -3.01), at least -200."""
     return 20.0 * math.log10(max(rms(wav), 1e-10))
+
+
+def without_offset(wav_CN: np.ndarray) -> np.ndarray:
+    """A clip [C, N] about zero: nobody hears a constant, but it counts as level. Where it is less than a tenth of what
+    is heard the clip stays as it is, to the bit."""
+    offset_C1 = wav_CN.mean(axis=1, keepdims=True, dtype=np.float64).astype(wav_CN.dtype)
+    centred_CN = wav_CN - offset_C1
+    return centred_CN if float(np.abs(offset_C1).max()) > _OFFSET * rms(centred_CN) else wav_CN
 
 
 def normalise_level(wav: np.ndarray, to_db: float = LEVEL_DB) -> tuple[np.ndarray, float]:

@@ -133,6 +133,8 @@ def _read_native(path: Path, at_most_s: float) -> tuple[np.ndarray, int]:
         raise Unreadable(f"{path}: no such file")
     if path.is_dir():
         raise Unreadable(f"{path}: is a directory; name a sound file")
+    if not path.is_file():
+        raise Unreadable(f"{path}: is no file but a pipe or a device; write the sound into a file first")
     if path.stat().st_size == 0:
         raise Unreadable(f"{path}: the file is empty")
     first, second = _read_sndfile, _read_av

@@ -1,6 +1,7 @@
 """Taking a clip apart: percussive and harmonic parts by median filtering (Fitzgerald, DAFx 2010; margins after
 Driedger, Müller & Disch, ISMIR 2014), melody and treble by what lies where. Parts need not add up to the clip."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,12 +18,17 @@ _N_FFT = 2048
 _HOP = 512
 _MEDIAN = 31
 _ROWS_AT_ONCE = 128
+_PIECE, _CONTEXT = 2048 * _HOP, 32 * _HOP
+"""Samples that are taken apart at a time, some 24 s, and what is looked at on either side."""
 _PERCUSSIVE_MARGIN, _HARMONIC_MARGIN = 8.0, 2.0
 _TREBLE_HZ = 2000.0
 _MELODY_LOW_HZ, _MELODY_HIGH_HZ = 200.0, 4000.0
 _EPS = 1e-10
 _RATE_HZ = 44_100
 _PEAK = 0.98
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with: what is done, samples done, samples in all."""
 
 
 class Stems(NamedTuple):
@@ -57,25 +63,40 @@ def split(wav_CN: Tensor, sample_rate_hz: int) -> Stems:
     return Stems(*(istft(spectrum_CFT * mask, _N_FFT, _HOP)[..., :samples] for mask in masks))
 
 
-def write(file: str, folder: str) -> list[Path]:
+def in_pieces(wav_CN: Tensor, sample_rate_hz: int, on_progress: OnProgress = lambda *_: None) -> Stems:
+    """`split` of a clip of any length, so much at a time that memory does not grow with it but for what is told: each
+    piece with as much of what lies about it as its medians see."""
+    samples, parts = wav_CN.shape[-1], []
+    for begin in range(0, samples, _PIECE):
+        on_progress("stems", begin, samples)
+        first, end = max(0, begin - _CONTEXT), min(begin + _PIECE, samples)
+        found = split(wav_CN[:, first : min(end + _CONTEXT, samples)], sample_rate_hz)
+        parts.append([part_CN[:, begin - first : end - first] for part_CN in found])
+    on_progress("stems", samples, samples)
+    return Stems(*(torch.cat(of_one, dim=-1) for of_one in zip(*parts, strict=True)))
+
+
+def paths(folder: str) -> dict[str, Path]:
+    """Where each part goes."""
+    return {name: Path(folder) / f"{name}.wav" for name in Stems._fields}
+
+
+def write(file: str, folder: str, on_progress: OnProgress = lambda *_: None) -> list[Path]:
     """Takes a sound apart at 44.1 kHz, every channel, and writes a wav of each part into a folder: all or none.
 
-    Raises BadInput for what cannot be read or is silent.
+    Raises BadInput for what cannot be read or is silent, and for a folder that cannot be written to.
     """
-    paths = {name: Path(folder) / f"{name}.wav" for name in Stems._fields}
-    if Path(file).resolve() in {path.resolve() for path in paths.values()}:
+    if Path(file).resolve() in {path.resolve() for path in paths(folder).values()}:
         raise BadInput(f"{file}: would be replaced by one of its parts; name another folder with -o")
+    files.check_folder(folder)
     wav_CN = files.read(file, _RATE_HZ, mono=False)
     if clips.level_db(wav_CN) < clips.SILENCE_DB:
         raise BadInput(f"{file}: silent; there is nothing to take apart")
-    parts = split(torch.from_numpy(wav_CN), _RATE_HZ)._asdict()
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise BadInput(f"{folder}: is a file; name a directory") from None
+    parts = in_pieces(torch.from_numpy(wav_CN), _RATE_HZ, on_progress)._asdict()
+    Path(folder).mkdir(parents=True, exist_ok=True)
     contents = {}
     for name, part_CN in parts.items():
-        path = paths[name]
+        path = paths(folder)[name]
         contents[path] = files.encoded(clips.limit_peaks(part_CN.numpy(), _PEAK, _RATE_HZ), _RATE_HZ, path)
     disk.write_all(contents)
     return list(contents)
@@ -85,7 +106,7 @@ def _median(magnitude_CFT: Tensor, dim: int) -> Tensor:
     """Running median over 31 frames or bins, edges repeated."""
     moved = magnitude_CFT.transpose(dim, -1)
     padded = F.pad(moved, (_MEDIAN // 2, _MEDIAN // 2), mode="replicate")
-    rows = padded.split(_ROWS_AT_ONCE, dim=-2)  # 31 values an element are held at a time: bounded on long clips
+    rows = padded.split(_ROWS_AT_ONCE, dim=-2)  # 31 values an element are held at a time
     return torch.cat([r.unfold(-1, _MEDIAN, 1).median(dim=-1).values for r in rows], dim=-2).transpose(dim, -1)
 
 

@@ -2,9 +2,10 @@
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
-from powermuse.commands.shared import Handler, check_out, codec_options
+from powermuse.commands.shared import Handler, check_new, check_out, codec_options
 
 
 def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
@@ -19,7 +20,8 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, Handler]:
     command.add_argument(
         "-s", dest="options", action="append", default=[], metavar="KEY=VALUE", help="option of the codec"
     )
-    command.add_argument("-o", "--out", metavar="OUT", help="a .wav or .flac file for what came back")
+    command.add_argument("-o", "--out", metavar="OUT", help="a .wav or .flac file for what came back, as loud as FILE")
+    command.add_argument("--force", action="store_true", help="replace OUT where it exists")
     return command, _codec_check
 
 
@@ -29,6 +31,7 @@ def _codec_check(options: argparse.Namespace) -> int:
 
     if options.out:
         check_out(options.out, options.file)
+        check_new([Path(options.out)], options.force)
     figures, wav_CN, rate_hz = about.codec_check(options.file, options.codec, codec_options(options.options))
     if options.out:
         files.write(options.out, wav_CN, rate_hz)

@@ -204,6 +204,7 @@ def _form(options: argparse.Namespace) -> Any:
 
 def _many(options: argparse.Namespace, model: Any) -> int:
     """Every pair of two folders, and a table of them."""
+    from powermuse.audio import files
     from powermuse.composing import batch
     from powermuse.composing.composer import Composer
     from powermuse.terminal import say
@@ -214,12 +215,13 @@ def _many(options: argparse.Namespace, model: Any) -> int:
     todo = batch.pairs(options.groove, options.harmony, options.out, options.pairs, options.seed)
     if Path(options.out).suffix.lower() in (".wav", ".flac"):
         raise BadInput(f"{options.out}: is named as a file; blends of folders go into a folder")
+    files.check_folder(options.out)
     Path(options.out).mkdir(parents=True, exist_ok=True)
     wanted = batch.Request(options.seed, options.length, options.midi, _form(options), _wish(options))
     made: list[batch.Made] = []
     with progress() as update:
         update("compose", 0, len(todo))
-        for one in batch.compose(Composer(model, options.seed), todo, wanted, _asked(options)):
+        for one in batch.compose(Composer(model, options.seed), todo, wanted, _asked(options), update):
             made.append(one)
             batch.write_ranking(options.out, made)
             update("compose", len(made), len(todo), one.pair.out.name)
@@ -229,9 +231,16 @@ def _many(options: argparse.Namespace, model: Any) -> int:
     best = batch.ranked(made)
     for place, one in enumerate(best[:_TOLD], start=1):
         print(f"{place}. {one.pair.out}{_taken(one.told)}")
+    if loose := batch.not_aligned(best):
+        named = ", ".join(one.pair.out.name for one in loose[:_TOLD])
+        print(f"not aligned, their bars are not sure: {len(loose)} of {len(best)}: {named}{_more(len(loose) - _TOLD)}")
     there = sum(one.was_there for one in made)
     print(f"{options.out}: {len(best)} blends, {there} of them were there; ranked in {options.out}/{batch.RANKING}")
     return say(f"{len(failed)} of {len(made)} pairs could not be composed", 2) if failed else 0
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count > 0 else ""
 
 
 def _taken(told: dict[str, Any]) -> str:
@@ -294,5 +303,5 @@ def _shares(text: str) -> tuple[float, float]:
         or not any(shares.values())
     ):
         raise argparse.ArgumentTypeError(f"{text!r}: groove, harmony, both or shares as groove:0.7,harmony:0.3 wanted")
-    most = max(1.0, *shares.values())
+    most = max(shares.values())  # the larger one is whole, whatever it is a share of
     return shares.get("groove", 0.0) / most, shares.get("harmony", 0.0) / most

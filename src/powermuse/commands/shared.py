@@ -1,11 +1,19 @@
 """What several commands need."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 Handler = Callable[[argparse.Namespace], int]
+
+
+def check_new(paths: Iterable[Path], force: bool) -> None:
+    """Raises BadInput, before any work, for files that are there already and nobody said may be replaced."""
+    from powermuse.types import BadInput
+
+    if not force and (there := [str(path) for path in paths if path.exists()]):
+        raise BadInput(f"{', '.join(there)}: exists; name another place with -o, or replace it with --force")
 
 
 def check_out(out: str, *sources: str) -> None:

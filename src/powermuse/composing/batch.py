@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from powermuse import disk, recipe
 from powermuse.audio import files
-from powermuse.composing import notes, report
+from powermuse.composing import notes, report, verdict
 from powermuse.composing.alignment import Aligner, Wish
-from powermuse.composing.composer import Composer, Length, report_paths
+from powermuse.composing.composer import Composer, Length, OnProgress, report_paths
 from powermuse.composing.formats import Form
 from powermuse.data import walk
 from powermuse.types import BadInput
@@ -74,7 +74,11 @@ def pairs(groove: str, harmony: str, out: str, count: int | None, seed: int) -> 
 
 
 def compose(
-    composer: Composer, todo: list[Pair], wanted: Request, asked: dict[str, Any] | None = None
+    composer: Composer,
+    todo: list[Pair],
+    wanted: Request,
+    asked: dict[str, Any] | None = None,
+    on_progress: OnProgress = lambda *_: None,
 ) -> Iterator[Made]:
     """The blends of some pairs, one after another, each written with its report and its picture before the next is
     begun. One that is there, of the same sounds by the same model and settings, is left as it is; a pair that cannot be
@@ -89,7 +93,7 @@ def compose(
                 continue
             report.check_free(str(pair.out), midi=wanted.midi)
             groove, harmony, alignment = align(groove, harmony)
-            blend = composer.compose(groove, harmony, wanted.length, alignment=alignment)
+            blend = composer.compose(groove, harmony, wanted.length, on_progress, alignment)
             told = report.write(blend, str(pair.out), midi=wanted.midi, request=request, form=wanted.form, asked=asked)
             yield Made(pair, told)
         except BadInput as error:
@@ -107,6 +111,11 @@ def ranked(made: list[Made]) -> list[Made]:
     return sorted((m for m in made if not m.trouble), key=lambda m: (-m.score, m.pair.out.name))
 
 
+def not_aligned(made: list[Made]) -> list[Made]:
+    """Those that were to be put on the bars of one clip, and are not: why stands in their reports."""
+    return [one for one in made if one.told.get("alignment", {}).get("bars", {}) is None]
+
+
 def write_ranking(folder: str, made: list[Made]) -> Path:
     """A table of what was composed, the best first, tabs between; with what the folder holds of other pairs, as the
     table that is there has it."""
@@ -122,7 +131,7 @@ def write_ranking(folder: str, made: list[Made]) -> Path:
 def _row(one: Made) -> list[str]:
     """What the table says of a blend, but its place."""
     taken = one.told.get("taken", {})
-    names = ("rhythm_of_groove", "chords_of_harmony", "copied")
+    names = verdict.ranked_by(taken.get("from", verdict.USUAL))
     figures = [taken.get("rank"), *(taken.get("blend", {}).get(name) for name in names)]
     told = ["" if value is None else f"{value:.3f}" for value in figures]
     return [one.pair.out.name, files.told(one.pair.groove), files.told(one.pair.harmony), *told]

@@ -163,7 +163,7 @@ class Composer:
     def listen(self, path: str | os.PathLike[str], begin_s: float = 0.0, end_s: float | None = None) -> Sound:
         """Reads one source, or a part of it. Raises BadInput where it cannot be read, is too short or silent."""
         rate_hz = self.codec.sample_rate_hz
-        whole_CN = files.read(path, rate_hz)
+        whole_CN = clips.without_offset(files.read(path, rate_hz))
         wav_CN = whole_CN[:, round(begin_s * rate_hz) : None if end_s is None else round(end_s * rate_hz)]
         seconds = wav_CN.shape[1] / rate_hz
         if seconds < SHORTEST_S:

@@ -33,7 +33,8 @@ _FIGURES = {
     "copied_at_any_time": "copy.free",
 }
 Figures = dict[str, float | None]
-_USUAL = {"rhythm": "groove", "harmony": "harmony"}
+USUAL = {"rhythm": "groove", "harmony": "harmony"}
+"""Which clip each is asked from where nobody asks otherwise."""
 
 
 class _Three(NamedTuple):
@@ -90,10 +91,10 @@ def asked_from(blend: Blend) -> dict[str, str]:
     """Which clip rhythm and chords were asked from: groove, harmony or both."""
     agent = blend.model.recipe.agent
     if agent.name != "factors":
-        return _USUAL
+        return USUAL
     options = {**registry.defaults("agents", agent.name), **agent.options}
     found = {}
-    for name in _USUAL:
+    for name in USUAL:
         groove, harmony = options[f"{name}_from"]
         found[name] = "both" if groove and harmony else "groove" if groove else "harmony"
     return found
@@ -158,11 +159,15 @@ def _nearest_bar(whole: _Three, bar_s: float, loop_s: float | None) -> dict[str,
     }
 
 
+def ranked_by(sources: dict[str, str]) -> tuple[str, str, str]:
+    """Names of the three figures that blends are ranked by, of the clips that rhythm and chords were asked from."""
+    return f"rhythm_of_{sources['rhythm']}", f"chords_of_{sources['harmony']}", "copied"
+
+
 def _rank(told: Figures, sources: dict[str, str]) -> float | None:
     """The mean of rhythm taken, chords taken and what is not copied, each in [0, 1], of the clips that they were
     asked from; None where one is not known, or was asked from both."""
-    names = (f"rhythm_of_{sources['rhythm']}", f"chords_of_{sources['harmony']}", "copied")
-    rhythm, chords, copied = (told.get(name) for name in names)
+    rhythm, chords, copied = (told.get(name) for name in ranked_by(sources))
     if rhythm is None or chords is None or copied is None:
         return None
     return round(float(np.mean(np.clip([rhythm, chords, 1.0 - copied], 0.0, 1.0))), 4)

@@ -19,6 +19,9 @@ from powermuse.recipe import FlowRecipe
 from powermuse.types import Brief, Clip, Composition, Proposal
 from powermuse.weights import LoadedModel
 
+_LAST_CHORD_FRAMES = 2 * chord_codes.FRAMES_TOGETHER
+"""A last chord that is shorter is none."""
+
 
 @dataclass(frozen=True)
 class Joined:
@@ -64,6 +67,10 @@ class Joined:
         if "chords" not in self.layers:
             return None
         states_T = chord_codes.nearest(self.layers["chords"])[0].numpy()
+        # The code's frames are not those of a loop: what is left of one at the end is the chord of the next round.
+        last = len(states_T) - 1 - int(np.argmax(states_T[::-1] != states_T[-1]))
+        if 0 <= last < len(states_T) - 1 and len(states_T) - 1 - last < _LAST_CHORD_FRAMES:
+            states_T[last + 1 :] = states_T[last]
         return chords.from_states(states_T, frame_s, len(states_T) * frame_s)
 
     def notes(self, pool: int) -> np.ndarray | None:
