@@ -145,3 +145,10 @@ def test_told_what_is_played_it_learns_to_tell_other_notes_from_the_right_ones()
     told = told_apart_after(25, "playing")
     assert float(told["adversary.right_of_real"]) > 0.9 and float(told["adversary.right_of_fake"]) > 0.9
     assert float(told_apart_after(25, "patches")["adversary.loss"]) > 0.68
+
+
+def test_where_nobody_learns_it_judges_without_dice(adversary):
+    blend = torch.randn(4, 8, 40)
+    once, again = (adversary.judge(blend, learning=False) for _ in range(2))
+    assert torch.equal(once, again)
+    assert not torch.equal(adversary.judge(blend), adversary.judge(blend))

@@ -57,10 +57,13 @@ class Adversary:
         levels_BD = in_units(colour.code(z_BDT, _COLOURS)).chunk(len(_COLOURS), dim=1)
         return torch.stack([*drawn, *(level_BD[..., None].expand_as(z_BDT) for level_BD in levels_BD)], dim=1)
 
-    def judge(self, blend_BDT: Tensor, told_BPDT: Tensor | None = None) -> Tensor:
-        """Logits of blends, [B] or of patches [B, D / 8, T / 8], with a gradient to the blends alone."""
+    def judge(self, blend_BDT: Tensor, told_BPDT: Tensor | None = None, learning: bool = True) -> Tensor:
+        """Logits of blends, [B] or of patches [B, D / 8, T / 8], with a gradient to the blends alone; without dropout,
+        always the same of the same, where nobody is `learning`."""
         self.network.requires_grad_(False)
+        self.network.train(learning)
         logits_B: Tensor = self.network(blend_BDT, told_BPDT)
+        self.network.train()
         self.network.requires_grad_(True)
         return logits_B
 

@@ -6,7 +6,7 @@ import torch
 from powermuse import registry
 from powermuse.agents import rms
 from powermuse.agents.compositional import COMPONENTS, source_balance
-from powermuse.types import Clip
+from powermuse.types import BadInput, Clip
 
 
 def clip(z: torch.Tensor) -> Clip:
@@ -59,3 +59,18 @@ def test_source_balance_is_0_at_half_and_a_quarter_at_one_source():
     groove_alone[:, 1] = 1.0
     assert float(source_balance(even)) == pytest.approx(0.0, abs=1e-12)
     assert float(source_balance(groove_alone)) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"heads": 0}, "heads must be above 0"),
+        ({"composer_width": 0}, "composer_width must be above 0"),
+        ({"width": -3}, "width must be above 0"),
+        ({"composer_layers": -1}, "composer_layers must not be below 0"),
+        ({"dropout": 1.5}, "dropout must be from 0 to below 1"),
+    ],
+)
+def test_options_that_make_no_agent_are_refused(options, said):
+    with pytest.raises(BadInput, match=said):
+        registry.build("agents", "compositional", options, latent_dim=12)

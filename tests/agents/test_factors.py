@@ -182,3 +182,9 @@ def test_voicing_and_colour_have_a_level_for_each_of_their_quantiles(options, pa
 def test_quantiles_that_are_none_are_refused(options):
     with pytest.raises(BadInput, match=next(iter(options))):
         agent(**options)
+
+
+@pytest.mark.parametrize(("option", "value"), [("voicing_drop", 5.0), ("voicing_drop", -0.1), ("jitter", 1e30)])
+def test_chances_and_spreads_that_make_no_sense_are_refused(option, value):
+    with pytest.raises(BadInput, match=f"{option} must be from 0"):
+        agent(**{option: value})

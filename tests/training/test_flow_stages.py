@@ -1,5 +1,7 @@
 """The stages of a flow: the draft learns alone, then the second stage, or both."""
 
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +9,15 @@ import pytest
 import safetensors.torch
 import torch
 
-from powermuse import recipe
+from powermuse import recipe, weights
 from powermuse.adversary import Adversary
 from powermuse.data.made_up import make_up_triplets
 from powermuse.data.sources import TripletSource
 from powermuse.data.triplets import Triplets
 from powermuse.model.flow import Refiner
 from powermuse.recipe import Choice, Recipe
-from powermuse.training import checkpoint
+from powermuse.training import checkpoint, speed
+from powermuse.training.learner import objective
 from powermuse.training.trainer import Trainer
 from powermuse.types import BadInput, Pair
 
@@ -210,3 +213,40 @@ class Worse:
 
     def read(self, mean: Any) -> dict[str, float]:
         return {**self.readings.read(mean), "loss": self.loss}
+
+
+def test_the_step_that_is_counted_comes_to_the_same_bits_as_any_other(data, tmp_path, monkeypatch):
+    """A run that was stopped counts another step."""
+    begun(data, tmp_path / "late").fit()
+    monkeypatch.setattr(speed, "_COUNTED_STEP", 2)
+    begun(data, tmp_path / "early").fit()
+    late, early = end(tmp_path / "late"), end(tmp_path / "early")
+    assert all(torch.equal(late[name], early[name]) for name in late if not name.startswith("means/"))
+
+
+def test_in_mixed_precision_the_codes_are_read_as_they_are_in_full(data, tmp_path):
+    told = {}
+    for precision in ("32-true", "bf16-mixed"):
+        run = tmp_path / precision
+        begun(data, run, f"training.precision={precision}", "training.log_every=4", "agent.options.jitter=0").fit()
+        lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        assert all(math.isfinite(line["loss"]) for line in lines)
+        told[precision] = [(line["harmony.changes"], line["harmony.none"], line["rhythm.density"]) for line in lines]
+    assert told["32-true"] == told["bf16-mixed"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (("data.crop_frames=50",), "no multiple of flow.pool"),
+        (("data.notes=false",), "data.notes=true"),
+        (("flow.refine_layers=0",), "flow.refine_layers above 0"),
+        (("flow.orchestration=nosuch",), "'nosuch' is not one that the model knows"),
+        (("codec.name=mdct", "weights.strokes.truth=1"), "strokes.truth is read from latents of the mel codec"),
+    ],
+)
+def test_what_can_never_train_is_refused_before_a_run_is_begun(data, tmp_path, settings, said):
+    with pytest.raises(BadInput, match=said):
+        made = toy(*settings)
+        dim = 320 if made.codec.name == "mdct" else 128
+        objective(made, weights.build_model(made, dim).agent, 1)

@@ -13,7 +13,7 @@ import pytest
 
 from powermuse.recipe import TrainingRecipe
 from powermuse.training import checkpoint
-from powermuse.training.parallel import Parallel, launched
+from powermuse.training.parallel import Parallel, check_world, launched
 from powermuse.types import BadInput
 from training.ranks import SURE, wait_for
 from training.toys import TOY
@@ -156,3 +156,15 @@ def test_a_process_within_a_job_that_srun_did_not_start_is_alone(monkeypatch):
 def test_parts_that_a_batch_does_not_have_are_refused():
     with pytest.raises(BadInput, match="multiples of 3"):
         Parallel(TrainingRecipe(batch=8, accumulate=3))
+
+
+def test_a_run_that_ended_on_an_odd_batch_may_leave_what_more_ranks_cannot_share():
+    settings = TrainingRecipe(batch=4, pairs=16)
+    check_world(settings, 2)
+    check_world(settings, 2, seen=16)
+    with pytest.raises(BadInput, match="the last batch is 3 pairs"):
+        check_world(settings, 2, seen=9)
+    rank = object.__new__(Parallel)
+    rank.world, rank.rank = 2, 0
+    with pytest.raises(ValueError, match="3 pairs cannot be shared out evenly over 2 ranks"):
+        rank.shares(3)

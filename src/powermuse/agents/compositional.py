@@ -38,6 +38,13 @@ class CompositionalAgent(Agent):
 
     def __init__(self, config: Config, latent_dim: int) -> None:
         super().__init__()
+        for name in ("width", "composer_width", "heads"):
+            if getattr(config, name) < 1:
+                raise BadInput(f"agent compositional: {name} must be above 0, not {getattr(config, name)}")
+        if config.composer_layers < 0:
+            raise BadInput(f"agent compositional: composer_layers must not be below 0, not {config.composer_layers}")
+        if not 0.0 <= config.dropout < 1.0:
+            raise BadInput(f"agent compositional: dropout must be from 0 to below 1, not {config.dropout}")
         if config.composer_width % config.heads or config.composer_width % 2:
             raise BadInput(
                 f"agent compositional: composer_width ({config.composer_width}) must be even, and {config.heads} heads "

@@ -20,6 +20,10 @@ RHYTHM, HARMONY, VOICING = 0, 1, 2
 """Places of the streams; the colour is the last."""
 
 
+_MOST_JITTER = 5.0
+"""A gain of e^5 already leaves one band of an onset."""
+
+
 @dataclass(frozen=True)
 class Config:
     """Options of the factors agent."""
@@ -70,7 +74,12 @@ class FactorsAgent(Agent):
         self.stream_dims = (rhythm.rows(config.bands), chords.ROWS, *voiced, lasting)
 
     def forward(self, groove: Clip, harmony: Clip) -> Proposal:
-        """The codes of the factors, each from the clips that it is to come from."""
+        """The codes of the factors, each from the clips that it is to come from; in full precision, whatever the rest
+        is computed in."""
+        with torch.autocast(groove.z_BDT.device.type, enabled=False):
+            return self._told(groove, harmony)
+
+    def _told(self, groove: Clip, harmony: Clip) -> Proposal:
         clips = (groove, harmony)
         rhythm_BRT = self._rhythms(self._wanted("rhythm", clips))
         chordal = self._wanted("harmony", clips)
@@ -149,6 +158,10 @@ def _check(config: Config) -> None:
         quantiles = getattr(config, name)
         if not quantiles or not all(0.0 <= q <= 1.0 for q in quantiles):
             raise BadInput(f"agent factors: {name} takes numbers from 0 to 1, one at least, not {quantiles}")
+    if not 0.0 <= config.voicing_drop <= 1.0:
+        raise BadInput(f"agent factors: voicing_drop must be from 0 to 1, not {config.voicing_drop}")
+    if not 0.0 <= config.jitter <= _MOST_JITTER:
+        raise BadInput(f"agent factors: jitter must be from 0 to {_MOST_JITTER:g}, not {config.jitter}")
 
 
 def _stats(rhythm_BRT: Tensor, harmony_BRT: Tensor) -> dict[str, Tensor]:

@@ -84,7 +84,8 @@ def _load_and_train(options: argparse.Namespace) -> int:
         print(verdict)
     if ended.signal:
         return _stopped(ended.seen, ended.signal, ended.seen > begun)
-    best = "" if ended.best == float("inf") else f", best validation loss {ended.best:.4f}"
+    which = "validation loss" if trainer.learner.sharpens else "best validation loss"
+    best = "" if ended.best == float("inf") else f", {which} {ended.best:.4f}"
     print(f"{run}: {ended.seen} pairs{best}; compose with it: powermuse compose A B -o OUT.wav --model {run}")
     return 0
 

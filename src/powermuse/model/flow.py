@@ -236,6 +236,9 @@ def _check(recipe: FlowRecipe, stream_dims: tuple[int, ...], latent_dim: int, fa
         raise BadInput(f"flow: {recipe.heads} heads do not divide a width of {recipe.width}")
     if "" in recipe.orchestrations or len(set(recipe.orchestrations)) < len(recipe.orchestrations):
         raise BadInput(f"flow: orchestrations want names, each once, not {recipe.orchestrations}")
+    if recipe.orchestration and recipe.orchestration not in recipe.orchestrations:
+        known = ", ".join(recipe.orchestrations) or "it knows none"
+        raise BadInput(f"flow.orchestration: {recipe.orchestration!r} is not one that the model knows ({known})")
     if len(recipe.guidance) > factors:
         raise BadInput(f"flow: {len(recipe.guidance)} strengths of guidance for {factors} conditions")
     if stream_dims[-1] < latent_dim:

@@ -121,7 +121,8 @@ class Learner:
         clips = [noisy(clip, noise) for clip in (pair.groove, pair.harmony)]
         proposal, composition = self.model(*clips, self._brief(pair, which))
         judge = self.adversary
-        logits_B = None if judge is None else judge.judge(composition.blend_BDT, judge.told(pair))
+        learns = self.model.training
+        logits_B = None if judge is None else judge.judge(composition.blend_BDT, judge.told(pair), learns)
         data = self.recipe.data
         where = stretches.choose(
             f"{self.settings.seed}/decode/{which}", data.crop_frames, data.decode_frames // data.decode_stretches,
@@ -280,6 +281,7 @@ def objective(recipe: Recipe, agent: Agent, world: int, latent_mean_D: Tensor | 
         )
     if made.needs_adversary and recipe.adversary.hears == "playing" and not recipe.data.notes:
         raise BadInput("adversary: what hears `playing` is told the notes of the truth: use data.notes=true")
+    _check_terms(recipe, made)
     steering.check(recipe, agent, made.weights, world)
     return made
 
@@ -288,3 +290,22 @@ def placed(module: nn.Module, device: torch.device) -> None:
     """Moves a module to the device where it is not there yet."""
     if any(t.device != device for t in (*module.parameters(), *module.buffers())):
         module.to(device)
+
+
+def _check_terms(recipe: Recipe, made: Objective) -> None:
+    """Raises BadInput for terms that composer, data or codec of the recipe have nothing for, before a run is begun."""
+    flow, data = recipe.flow, recipe.data
+    if "notes.truth" in made.weights and not (recipe.composer == "flow" and data.notes):
+        raise BadInput("weights: notes.truth wants composer=flow and pairs that know their notes (data.notes=true)")
+    if "notes.truth" in made.weights and data.crop_frames % flow.pool:
+        raise BadInput(
+            f"weights: notes.truth wants crops of whole tokens: data.crop_frames={data.crop_frames} is no multiple of "
+            f"flow.pool={flow.pool}"
+        )
+    if "flow.truth" in made.weights and not (recipe.composer == "flow" and flow.refine_layers > 0):
+        raise BadInput("weights: flow.truth wants composer=flow with flow.refine_layers above 0")
+    if recipe.codec.name != "mel":
+        if "strokes.truth" in made.weights:
+            raise BadInput(f"weights: strokes.truth is read from latents of the mel codec, not of {recipe.codec.name}")
+        if made.needs_adversary and recipe.adversary.hears == "playing":
+            raise BadInput(f"adversary: what hears `playing` wants the mel codec, not {recipe.codec.name}")

@@ -67,7 +67,8 @@ class Listening:
         blend, *_ = at_level(self._sound(self.learner.compose(pair)), groove, harmony, rate_hz)
         sounds = {side: clips.limit_peaks(wav, PEAK, rate_hz) for side, wav in zip(_SIDES, self._sources, strict=True)}
         sounds["blend"] = blend
-        best = ", the best so far" if seen == best_at else ""
+        # Beside a discriminator of patches the newest is kept, whatever its loss.
+        best = ", the best so far" if seen == best_at and not self.learner.sharpens else ""
         title = f"{self.recipe.name} after {seen:,} pairs: validation loss {loss:.4g}{best}"
         picture = paths["blend"].with_suffix(".png")
         self.folder.mkdir(exist_ok=True)

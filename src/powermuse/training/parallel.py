@@ -82,6 +82,9 @@ class Parallel:
             )  # fmt: skip
         except (RuntimeError, ValueError) as error:  # a job that was asked for in a way that Fabric does not take
             raise BadInput(f"the processes of this run cannot work together: {error}") from error
+        # Codes are read from chroma and levels as they are: in bf16 a fifth of the chords would be others. What may be
+        # computed with less, the autocast sees to.
+        self.fabric.strategy.precision.convert_input = _as_it_is  # type: ignore[method-assign]
         self.world, self.ranks_a_node = how.world, how.ranks_a_node
         with self.watching():
             self.fabric.launch()
@@ -95,7 +98,9 @@ class Parallel:
 
     def shares(self, size: int, parts: int = 1) -> list[range]:
         """Which of `size` pairs are this rank's: a stretch of its own, in `parts` equal parts."""
-        each = size // (self.world * parts)
+        each, over = divmod(size, self.world * parts)
+        if over:
+            raise ValueError(f"{size} pairs cannot be shared out evenly over {self.world} ranks in {parts} parts")
         begin = self.rank * each * parts
         return [range(begin + i * each, begin + (i + 1) * each) for i in range(parts)]
 
@@ -155,16 +160,21 @@ class Parallel:
             ) from error
 
 
-def check_world(settings: TrainingRecipe, world: int) -> None:
+def _as_it_is(data: Any) -> Any:
+    return data
+
+
+def check_world(settings: TrainingRecipe, world: int, seen: int = 0) -> None:
     """Raises BadInput where a batch, or the last one of the run, is not a whole number of pairs for each part, or where
-    one process alone is to shard a model."""
+    one process alone is to shard a model. `seen`: pairs that the run has been trained on already."""
     if settings.shard and world == 1:
         raise BadInput(
             "training.shard=true wants several processes to share the model out over, and there is one; start more "
             "(torchrun --nproc-per-node N, or powermuse slurm with more --gpus or --tasks), or set training.shard=false"
         )
     parts = world * settings.accumulate
-    for name, size in (("training.batch", settings.batch), ("the last batch", settings.pairs % settings.batch)):
+    last = max(0, settings.pairs - seen) % settings.batch
+    for name, size in (("training.batch", settings.batch), ("the last batch", last)):
         if size % parts:
             raise BadInput(
                 f"{name} is {size} pairs, which {world} processes in {settings.accumulate} parts each "

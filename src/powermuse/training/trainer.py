@@ -21,7 +21,7 @@ from powermuse.training.ema import averaged
 from powermuse.training.learner import Learner
 from powermuse.training.listening import Listening
 from powermuse.training.monitor import Monitor
-from powermuse.training.parallel import Parallel
+from powermuse.training.parallel import Parallel, check_world
 from powermuse.training.signals import stop_signals
 from powermuse.training.speed import Speed
 from powermuse.types import Pair
@@ -78,6 +78,7 @@ class Trainer:
             self.validated_at = self.finished_at = -1
             self.means = tracking.RunningMeans()
             self._resume()
+            check_world(self.settings, self.parallel.world, self.seen)  # fewer ranks may have left an odd number
             self._held = held.pop_all()
         self.monitor = Monitor(
             self.settings.monitor, self.learner.bare_model, self.run, self._say, writes=self.parallel.first
@@ -147,7 +148,9 @@ class Trainer:
         """What the first rank keeps of a run that others may look at while it trains."""
         environment.record(self.run, self.seen, self.parallel.world, self.begun_from)
         self.trackers = tracking.trackers(self.run, self.recipe, self.seen, self._say)
-        if self.validation is not None and self.recipe.tracking.listen:
+        if self.settings.shard and self.recipe.tracking.listen:
+            self._say("tracking.listen: nothing is heard of a sharded run, whose model no process holds whole")
+        elif self.validation is not None and self.recipe.tracking.listen:
             self.listening = Listening(self.run, self.seen, self.learner, self.validation, self._say)
 
     def _advance(self) -> None:
@@ -166,6 +169,7 @@ class Trainer:
         improved = self._due(before, self.settings.validate_every) and self._validate()
         if improved or self._due(before, self.settings.save_every):
             self._save()
+            self.speed.begin()
 
     def _parts(self, size: int) -> list[tuple[int, Pair]]:
         """This rank's parts of the batch at `seen`, each with the number of its first pair."""
