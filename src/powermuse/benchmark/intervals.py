@@ -40,7 +40,7 @@ def bootstrap_interval(values: Sequence[float | None], drawn_by: Sequence[tuple[
     if not np.isfinite(values_N).all():
         raise ValueError("values must be finite; one that could not be measured is None")
     mean = float(values_N.mean())
-    weights_RN = _weights([names for _, names in known], seed)
+    weights_RN = _weights(tuple(names for _, names in known), seed)
     if weights_RN is None:
         return Interval(mean, None, None, len(known), missing)
     total_R = weights_RN.sum(axis=1)
@@ -49,13 +49,13 @@ def bootstrap_interval(values: Sequence[float | None], drawn_by: Sequence[tuple[
     return Interval(mean, float(low), float(high), len(known), missing)
 
 
-def _weights(names: list[tuple[str, ...]], seed: int) -> np.ndarray | None:
+@lru_cache(maxsize=16)
+def _weights(names: tuple[tuple[str, ...], ...], seed: int) -> np.ndarray | None:
     """How often each case counts in each resample, [4000, cases]; None where there is but one thing to draw."""
-    ways: list[tuple[Any, ...]] = [tuple(names)]
-    if shared := [way for way in zip(*names, strict=True) if 1 < len(set(way)) < len(way)]:
-        ways = list(shared)
     if len(set(names)) < 2:
         return None
+    shared = [way for way in zip(*names, strict=True) if 1 < len(set(way)) < len(way)]
+    ways: list[tuple[Any, ...]] = shared or [names]
     weights_RN = np.ones((_RESAMPLES, len(names)))
     for k, way in enumerate(ways):
         place = {name: i for i, name in enumerate(dict.fromkeys(way))}
