@@ -88,6 +88,7 @@ def test_mixed_precision_is_mixed(nursery):
     assert 1e-4 < (mixed[name] - full[name]).norm() / full[name].norm() < 1e-1
 
 
+@pytest.mark.long
 def test_a_sharded_run_whose_model_nobody_can_hear_says_so_and_trains_on(nursery):
     assert nursery.train("heard", 2, *SURE, SHARD, "tracking.listen=1", "training.pairs=32") == [0, 0]
     assert "nothing is heard of a sharded run" in nursery.said("heard", 0)

@@ -3,6 +3,7 @@
 Where one clip alone gives chords and colour, the voicing of its chords, which has both, may pass too.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -76,7 +77,8 @@ class FactorsAgent(Agent):
     def forward(self, groove: Clip, harmony: Clip) -> Proposal:
         """The codes of the factors, each from the clips that it is to come from; in full precision, whatever the rest
         is computed in."""
-        with torch.autocast(groove.z_BDT.device.type, enabled=False):
+        device = groove.z_BDT.device.type  # of shapes alone, without numbers, there is no precision
+        with nullcontext() if device == "meta" else torch.autocast(device, enabled=False):
             return self._told(groove, harmony)
 
     def _told(self, groove: Clip, harmony: Clip) -> Proposal:
