@@ -133,6 +133,15 @@ def test_a_long_loop_is_one_by_its_beginning_and_its_length():
     assert grid.find(beginning, 64 * 240.0 / 99.98 + 0.25).tempo_bpm == pytest.approx(100.0, rel=1e-3)
 
 
+@pytest.mark.parametrize(("late_s", "wanted_bpm"), [(0.0, 99.98), (0.02, 99.98), (0.3, 100.0)])
+def test_a_long_clip_is_a_loop_where_its_end_is_on_its_beats_too(late_s, wanted_bpm):
+    seconds = 64 * 240.0 / 99.98
+    first_s = -(seconds - FRAMES / FRAME_RATE_HZ) % (60.0 / 99.98) + late_s
+    found = grid.find(pulse(100.0, 4), seconds, ending=pulse(99.98, 4, first_s=first_s))
+    assert found.tempo_bpm == pytest.approx(wanted_bpm, rel=1e-3)
+    assert (abs(found.tempo_bpm - 99.98) < 1e-4) == (late_s < 0.1)
+
+
 def test_a_bar_of_four_is_one_though_its_back_beats_are_heard_alone():
     """Two beats of 64 a minute, the first of them on two: of the four of 128 every second is heard faintly."""
     back, all_four = pulse(64.0, first_s=60.0 / 128.0), pulse(128.0)

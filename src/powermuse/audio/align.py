@@ -17,7 +17,7 @@ from powermuse.audio.retime import retimed
 from powermuse.audio.spectra import frame_count
 
 LISTENS_S = 30.0
-"""So much of a sound is listened to, from its beginning."""
+"""So much of a sound is listened to, from its beginning; of a longer one as much of its end."""
 _SHORT_S = 10.0
 _SLACK = 0.05
 """Of a bar: a loop that was cut a moment short is still whole."""
@@ -69,13 +69,15 @@ class Alignment(NamedTuple):
 
 
 def listen(wav_CN: np.ndarray) -> Heard:
-    """Tempo, bars and key of a sound [1, N] at 24 kHz, by its first half minute; by the length of all of it, whether it
-    is a loop."""
-    part = np.ascontiguousarray(wav_CN[:1, : round(LISTENS_S * features.SAMPLE_RATE_HZ)], np.float32)
-    pulse, heard = _pulse(part)
+    """Tempo, bars and key of a sound [1, N] at 24 kHz, by its first half minute; by the length of all of it, and by its
+    last half minute, whether it is a loop."""
+    most = round(LISTENS_S * features.SAMPLE_RATE_HZ)
+    pulse, heard = _pulse(np.ascontiguousarray(wav_CN[:1, :most], np.float32))
+    is_long = wav_CN.shape[1] > most
+    ending = _pulse(np.ascontiguousarray(wav_CN[:1, -most:], np.float32))[0] if is_long else None
     tonic, mode = divmod(int(pulse.key_PM.argmax()), len(beatnet.MODES))
     seconds = wav_CN.shape[1] / features.SAMPLE_RATE_HZ
-    found = grid.find(pulse, seconds, heard)
+    found = grid.find(pulse, seconds, heard, ending)
     return Heard(found, tonic, beatnet.MODES[mode], float(pulse.key_PM.max()))
 
 

@@ -71,11 +71,14 @@ class Grid(NamedTuple):
         return self.beats_per_bar * 60.0 / self.tempo_bpm
 
 
-def find(pulse: Pulse, seconds: float | None = None, heard: Features | None = None) -> Grid:
+def find(
+    pulse: Pulse, seconds: float | None = None, heard: Features | None = None, ending: Pulse | None = None
+) -> Grid:
     """The grid of a clip of at least a few beats. `seconds`: how long the clip is exactly, of which the pulse may be
     the beginning; one that is whole bars long is taken for a loop, its tempo for what makes it so. `heard`: what the
     pulse was heard in (a batch of one, as many frames); without it, and of clips shorter than `barnet` learnt of, grid
-    and bars are chosen by the pulse alone. Raises ValueError where it is another number of clips or frames."""
+    and bars are chosen by the pulse alone. `ending`: the pulse of the end of a longer clip, whose beats must be those
+    of a loop, too. Raises ValueError where it is another number of clips or frames."""
     if heard is not None and heard.onsets_BKT[:, 0].shape != (1, len(pulse.beat_T)):
         raise ValueError(f"a pulse of {len(pulse.beat_T)} frames for onsets {tuple(heard.onsets_BKT.shape)}")
     near_T = _within(_log_odds(pulse.beat_T))
@@ -89,6 +92,8 @@ def find(pulse: Pulse, seconds: float | None = None, heard: Features | None = No
     if _splits_bars(placed, chosen, bar.beats, seconds if all_heard else None):
         chosen, confidence = placed, of_placed
     loop = None if seconds is None else _as_loop(chosen, confidence, clear, seconds, all_heard)
+    if loop is not None and ending is not None and seconds is not None and not _ends_on_beats(loop, ending, seconds):
+        loop = None
     if seconds is not None and loop is not None:
         chosen, confidence = loop, min(1.0, confidence + _FOR_A_LOOP)
         count = round(loop.tempo_bpm * seconds / 60.0)
@@ -255,12 +260,23 @@ def _as_loop(best: _Comb, confidence: float, clear: _Clear, seconds: float, all_
         return None
     # What is heard just before the end of a loop is its first stroke. Where all beats are heard a moment early or late,
     # it is the hearing that is.
-    near_T = _within_reach(clear.peaks_T, "wrap" if all_heard else "constant")
-    early = [clear._replace(near_T=np.roll(near_T, k)) for k in range(-_NEAR_FRAMES, _NEAR_FRAMES + 1)]
-    both = (exact_bpm, times * exact_bpm)
-    # A loop is seldom whole frames long.
-    met = max(float(_f_measures(looped, bpm, np.zeros(1), beyond=1.0)[0]) for looped in early for bpm in both)
+    looped = clear._replace(near_T=_within_reach(clear.peaks_T, "wrap" if all_heard else "constant"))
+    met = max(_met_nearly(looped, bpm, 0.0) for bpm in (exact_bpm, times * exact_bpm))
     return best._replace(tempo_bpm=times * exact_bpm, phase=0.0) if met >= _NEARLY * confidence else None
+
+
+def _ends_on_beats(loop: _Comb, ending: Pulse, seconds: float) -> bool:
+    """Whether the end of a long clip is on the beats of a loop: one that is as long by chance seldom is."""
+    clear = _Clear(peaks_T := _peaks(ending.beat_T), _within_reach(peaks_T))
+    begins = seconds * FRAME_RATE_HZ - len(ending.beat_T)
+    best = float(_f_measures(clear, loop.tempo_bpm, np.arange(0.0, _period(loop), _FINE_FRAMES)).max())
+    return _met_nearly(clear, loop.tempo_bpm, -begins % _period(loop)) >= _NEARLY * best
+
+
+def _met_nearly(clear: _Clear, tempo_bpm: float, phase: float) -> float:
+    """F-measure of a phase, all beats heard a moment early or late if need be. A loop is seldom whole frames long."""
+    shifted = (clear._replace(near_T=np.roll(clear.near_T, k)) for k in range(-_NEAR_FRAMES, _NEAR_FRAMES + 1))
+    return max(float(_f_measures(each, tempo_bpm, np.array([phase]), beyond=1.0)[0]) for each in shifted)
 
 
 def _period(comb: _Comb) -> float:

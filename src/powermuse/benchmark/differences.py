@@ -34,7 +34,7 @@ def is_sure(interval: Interval) -> bool:
 
 
 def _section(report: Report, group: Group) -> Markup:
-    heads = [element("th", text, scope="col") for text in ("less", *(m.name for m in report.metrics))]
+    heads = [element("th", text, scope="col") for text in ("model − other", *(m.name for m in report.metrics))]
     rows = [
         element("tr", element("th", f"{model} − {other}", scope="row"), *(_cell(*each) for each in of))
         for model, other, of in _rows(report, group.name)
