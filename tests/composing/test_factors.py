@@ -133,6 +133,7 @@ def test_without_being_asked_for_there_is_no_midi_and_a_foreign_one_is_left_alon
 
 
 @pytest.mark.skipif(not notes_basic_pitch.is_there(), reason="basic-pitch is not installed")
+@pytest.mark.long
 def test_notes_of_a_model_that_tells_none_are_those_that_basic_pitch_hears(shop, tmp_path, capsys: Capture):
     assert compose(shop, tmp_path / "own.wav", "--midi") == 0
     assert told(tmp_path / "own.json")["notes_by"] == "score"

@@ -281,6 +281,7 @@ MlflowTracker(run, toy("tracking={mlflow: true, experiment: together}"), print).
 """
 
 
+@pytest.mark.long
 def test_runs_that_begin_together_share_the_store_that_the_first_of_them_makes(tmp_path):
     begun = [
         subprocess.Popen(

@@ -100,7 +100,7 @@ def test_a_sharded_run_whose_model_nobody_can_hear_says_so_and_trains_on(nursery
     [
         pytest.param((2, True), (2, False), marks=pytest.mark.long),
         ((2, True), (1, False)),
-        ((2, True), (3, True)),
+        pytest.param((2, True), (3, True), marks=pytest.mark.long),
         ((1, False), (2, True)),
     ],
 )
