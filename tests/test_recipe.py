@@ -102,6 +102,12 @@ def test_a_setting_without_a_value_is_refused(setting):
         mine(f"{setting}=")
 
 
+def test_how_a_text_is_emptied_is_told():
+    with pytest.raises(BadInput, match='begin_from has no value; the empty one is ""'):
+        mine("training.begin_from=")
+    assert mine('training.begin_from=""').training.begin_from == ""
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

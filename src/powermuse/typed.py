@@ -70,7 +70,7 @@ def _refuse_null(cls: Any, content: dict[str, Any], where: str) -> None:
             continue
         value = content[setting.name]
         if value is None and type(None) not in get_args(setting.type):
-            empty = '; the empty one is ""' if setting.type is str or setting.type == "str" else ""
+            empty = '; the empty one is ""' if setting.type is str else ""
             raise BadInput(f"{where}: {setting.name} has no value{empty}")
         if dataclasses.is_dataclass(setting.type) and isinstance(value, dict):
             _refuse_null(setting.type, value, where)

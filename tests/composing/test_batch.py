@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sounds
@@ -205,3 +206,14 @@ def test_progress_within_a_blend_is_told(folders, mel_model, tmp_path):
     wanted = batch.Request(0, "longer", False, batch.Form())
     assert [one.trouble for one in batch.compose(composer, todo, wanted, None, lambda *told: seen.append(told))] == [""]
     assert len({what for what, *_ in seen}) > 1
+
+
+@pytest.mark.parametrize(("words", "told"), [(["--align", "off", "--transpose", "2"], False), ([], True)])
+def test_who_wants_nothing_aligned_is_told_of_nothing_that_is_not(mel_model, tmp_path, capsys, words, told):
+    """Noise has no beat."""
+    noise = np.random.default_rng(0).normal(0.0, 0.1, (1, 4 * 24_000)).astype(np.float32)
+    for name in ("gs/one", "hs/other"):
+        sounds.write(tmp_path / f"{name}.wav", noise)
+    folders = [str(tmp_path / name) for name in ("gs", "hs")]
+    assert main(["compose", *folders, "-o", str(tmp_path / "out"), "--model", str(mel_model), *words]) == 0
+    assert ("not aligned" in capsys.readouterr().out) is told

@@ -537,3 +537,13 @@ def test_what_is_no_run_or_no_picture_gets_one_line_and_status_2(tmp_path, monke
     assert main(["doctor", *words]) == 2
     out, error = capsys.readouterr()
     assert out == "" and error.count("\n") == 1 and told in error
+
+
+def test_what_is_kept_beside_a_discriminator_of_patches_is_not_called_the_best_and_a_flow_has_no_dropout():
+    logs = {"train": losses(falling(0.9)), "val": losses([2, 1, 1, 1.06])}
+    for split in logs.values():
+        split["gan"] = [0.0] * len(split["latent.groove"])
+    told = found_by("overfitting", made_up((*GAN, "adversary.hears=patches", "composer=flow"), **logs))
+    assert told.state == "ill" and "newest one" in told.advice and "dropout" not in str(told)
+    usual = found_by("overfitting", made_up((*GAN,), **logs))
+    assert "best one: stop" in usual.advice and "cascade.dropout" in str(usual.settings)

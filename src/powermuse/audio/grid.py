@@ -92,9 +92,7 @@ def find(
     if _splits_bars(placed, chosen, bar.beats, seconds if all_heard else None):
         chosen, confidence = placed, of_placed
     loop = None if seconds is None else _as_loop(chosen, confidence, clear, seconds, all_heard)
-    if loop is not None and ending is not None and seconds is not None and not _ends_on_beats(loop, ending, seconds):
-        loop = None
-    if seconds is not None and loop is not None:
+    if seconds is not None and loop is not None and (ending is None or _ends_on_beats(loop, ending, seconds)):
         chosen, confidence = loop, min(1.0, confidence + _FOR_A_LOOP)
         count = round(loop.tempo_bpm * seconds / 60.0)
         # Two beats that cannot be counted as four are half a bar of four, which `align.turned` plays twice.

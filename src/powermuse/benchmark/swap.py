@@ -169,7 +169,8 @@ class _Turn:
         return Trial(system.name, *self.label, content, windows, sound if sound.exists() else None)
 
     def _made(self, system: System) -> np.ndarray | None:
-        """The blend. Raises BadInput for a system that has none to give, but says so in samples or an error."""
+        """The blend, None where there is none to give. Raises BadInput, with system and case, where the system fails or
+        gives samples that are not finite."""
         try:
             blend_N = system.make(self.material)
         except (ValueError, RuntimeError, FloatingPointError) as error:

@@ -231,7 +231,7 @@ def _many(options: argparse.Namespace, model: Any) -> int:
     best = batch.ranked(made)
     for place, one in enumerate(best[:_TOLD], start=1):
         print(f"{place}. {one.pair.out}{_taken(one.told)}")
-    if loose := batch.not_aligned(best):
+    if options.align != "off" and (loose := batch.not_aligned(best)):
         named = ", ".join(one.pair.out.name for one in loose[:_TOLD])
         print(f"not aligned, their bars are not sure: {len(loose)} of {len(best)}: {named}{_more(len(loose) - _TOLD)}")
     there = sum(one.was_there for one in made)

@@ -160,7 +160,7 @@ def overfitting(record: Record) -> Ill | str:
     falls = bool(before) and statistics.median(train.values[-4:]) < statistics.median(before)
     if rise <= OVERFITTED or not falls:
         return f"the validation loss ends {rise:.1%} above its best, at most {OVERFITTED:.0%} while training falls"
-    patches = "gan" in record.recipe.weights and record.recipe.adversary.hears != "clips"
+    patches = bool(record.recipe.weights.get("gan")) and record.recipe.adversary.hears != "clips"
     kept = "the model of the run is the newest one" if patches else "the model of the run is the best one: stop"
     pairs, dropout = f"training.pairs={val.seen[best]}", max(0.2, record.recipe.cascade.dropout)
     flows = record.recipe.composer == "flow"
